@@ -1,0 +1,165 @@
+package drivertest_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/dbrotation/dbrotation/dbdrivers"
+	"github.com/dbrotation/dbrotation/dbdrivers/drivertest"
+)
+
+func TestFakeConforms(t *testing.T) {
+	srv := drivertest.NewFakeServer("db.fake")
+	noTLS, stranger, otherName := drivertest.NewFakeServer("plain.fake"), drivertest.NewFakeServer("stranger.fake"), drivertest.NewFakeServer("other.fake")
+	noTLS.SetTLSFault("the server offers no TLS")
+	stranger.SetTLSFault("unknown authority")
+	otherName.SetTLSFault("another name")
+	srv.SetAdmin("admin", "admin-password")
+
+	login := func(host, user, password string) dbdrivers.Login {
+		return dbdrivers.Login{Host: host, Port: 5999, Username: user, Password: dbdrivers.NewPassword(password), Database: "fake"}
+	}
+	at := func(s *drivertest.FakeServer) func(*testing.T) dbdrivers.Login {
+		return func(*testing.T) dbdrivers.Login { return login(s.Host(), "app", "app-password") }
+	}
+	drivertest.Run(t, drivertest.Fixture{
+		Driver: drivertest.NewFake(srv, noTLS, stranger, otherName),
+		Account: func(_ *testing.T, user, password string) dbdrivers.Login {
+			srv.CreateAccount(user, password)
+			return login(srv.Host(), user, password)
+		},
+		Admin:            func(*testing.T) dbdrivers.Login { return login(srv.Host(), "admin", "admin-password") },
+		Opens:            func(_ *testing.T, user, password string) bool { return srv.Opens(user, password) },
+		SignIns:          func(_ *testing.T, user string) (ok, refused int) { return srv.SignInsOf(user) },
+		Bar:              func(_ *testing.T, user string) { srv.Bar(user) },
+		NoTLS:            at(noTLS),
+		UnknownAuthority: at(stranger),
+		OtherName:        at(otherName),
+	})
+}
+
+// app is a fake server with one account, and how to call the driver on it.
+type app struct {
+	*drivertest.FakeServer
+	driver *drivertest.Fake
+	t      *testing.T
+}
+
+func newApp(t *testing.T) app {
+	srv := drivertest.NewFakeServer("db.fake")
+	srv.CreateAccount("app", "old")
+	return app{srv, drivertest.NewFake(srv), t}
+}
+
+func (a app) login(password string) dbdrivers.Login {
+	return dbdrivers.Login{Host: a.Host(), Port: 5999, Username: "app", Password: dbdrivers.NewPassword(password)}
+}
+
+func (a app) verify(password string) error {
+	return a.driver.Verify(a.t.Context(), dbdrivers.VerifyRequest{Login: a.login(password)})
+}
+
+func (a app) set(current, next string) error {
+	return a.driver.SetPassword(a.t.Context(), dbdrivers.SetPasswordRequest{
+		As: a.login(current), Account: "app", Password: dbdrivers.NewPassword(next),
+	})
+}
+
+func TestFaultsMeetTheirMoment(t *testing.T) {
+	tests := map[string]struct {
+		at    drivertest.Moment
+		opens string
+	}{
+		"before the sign-in nothing has changed":   {drivertest.AtSignIn, "old"},
+		"before the change nothing has changed":    {drivertest.BeforeChange, "old"},
+		"after the change only the answer is lost": {drivertest.AfterChange, "new"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t)
+			a.FailNext(dbdrivers.ErrUnreachable, test.at)
+			if err := a.set("old", "new"); !errors.Is(err, dbdrivers.ErrUnreachable) {
+				t.Fatalf("error %v; want unreachable", err)
+			}
+			if !a.Opens("app", test.opens) {
+				t.Errorf("%q does not open", test.opens)
+			}
+			if err := a.verify(test.opens); err != nil {
+				t.Errorf("the fault was met twice: %v", err)
+			}
+		})
+	}
+}
+
+func TestServerBehaviours(t *testing.T) {
+	tests := map[string]func(t *testing.T, a app){
+		"barred: the right password is told from a wrong one": func(t *testing.T, a app) {
+			a.Bar("app")
+			if err := a.verify("old"); !errors.Is(err, dbdrivers.ErrBarred) {
+				t.Errorf("right password: %v", err)
+			}
+			if err := a.verify("wrong"); !errors.Is(err, dbdrivers.ErrRefused) {
+				t.Errorf("wrong password: %v", err)
+			}
+			a.Unbar("app")
+			if err := a.verify("old"); err != nil {
+				t.Errorf("unbarred: %v", err)
+			}
+		},
+		"locked after two refusals": func(t *testing.T, a app) {
+			a.LockAfter(2)
+			for range 2 {
+				_ = a.verify("wrong")
+			}
+			if err := a.verify("old"); !errors.Is(err, dbdrivers.ErrBarred) {
+				t.Errorf("error %v; want barred", err)
+			}
+		},
+		"rules refuse and change nothing": func(t *testing.T, a app) {
+			a.Rules(func(string) error { return errors.New("too short") })
+			if err := a.set("old", "new"); !errors.Is(err, dbdrivers.ErrPasswordRules) {
+				t.Errorf("error %v; want password rules", err)
+			}
+			if !a.Opens("app", "old") {
+				t.Error("the old password no longer opens")
+			}
+		},
+		"a change settles after two more sign-ins": func(t *testing.T, a app) {
+			a.SettleAfter(2)
+			if err := a.set("old", "new"); err != nil {
+				t.Fatal(err)
+			}
+			var refused int
+			for a.verify("new") != nil {
+				refused++
+			}
+			if refused != 2 {
+				t.Errorf("refused %d times before it opened; want 2", refused)
+			}
+		},
+		"cut off and back": func(t *testing.T, a app) {
+			a.SetReachable(false)
+			if err := a.verify("old"); !errors.Is(err, dbdrivers.ErrUnreachable) {
+				t.Errorf("error %v; want unreachable", err)
+			}
+			a.SetReachable(true)
+			if err := a.verify("old"); err != nil {
+				t.Errorf("back: %v", err)
+			}
+		},
+		"sign-ins are counted": func(t *testing.T, a app) {
+			_ = a.verify("old")
+			_ = a.verify("wrong")
+			_ = a.set("old", "new")
+			if ok, refused := a.SignIns(); ok != 2 || refused != 1 {
+				t.Errorf("%d taken, %d refused; want 2 and 1", ok, refused)
+			}
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newApp(t))
+		})
+	}
+}

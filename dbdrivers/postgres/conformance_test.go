@@ -1,0 +1,85 @@
+package postgres_test
+
+import (
+	"crypto/x509"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dbrotation/dbrotation/dbdrivers"
+	"github.com/dbrotation/dbrotation/dbdrivers/drivertest"
+	"github.com/dbrotation/dbrotation/dbdrivers/postgres"
+	"github.com/dbrotation/dbrotation/integration/dbservers"
+)
+
+func TestConformance(t *testing.T) {
+	for _, version := range versions() {
+		t.Run("version "+version, func(t *testing.T) {
+			s := start(t, dbservers.PostgresOptions{Version: version, HBA: hostRules})
+			drivertest.Run(t, fixture(t, s))
+		})
+	}
+}
+
+func fixture(t *testing.T, s *server) drivertest.Fixture {
+	return drivertest.Fixture{
+		Driver:  postgres.New(),
+		Account: s.create,
+		Admin:   func(*testing.T) dbdrivers.Login { return s.Admin },
+		Opens:   s.opens,
+		SignIns: s.signIns,
+		Bar:     func(t *testing.T, user string) { s.exec(t, "ALTER ROLE "+quoted(user)+" NOLOGIN") },
+		Sessions: func(t *testing.T, user string) int {
+			var n int
+			s.ask(t, &n, "SELECT count(*) FROM pg_stat_activity WHERE usename = $1", user)
+			return n
+		},
+		NoTLS: func(t *testing.T) dbdrivers.Login {
+			plain := start(t, dbservers.PostgresOptions{Version: newest, NoTLS: true})
+			login := plain.Admin
+			login.TLS.Plaintext = false
+			return login
+		},
+		UnknownAuthority: func(*testing.T) dbdrivers.Login {
+			login := s.Admin
+			login.TLS.Roots = x509.NewCertPool()
+			return login
+		},
+		OtherName: func(*testing.T) dbdrivers.Login {
+			login := s.Admin
+			login.TLS.ServerName = "elsewhere.example"
+			return login
+		},
+		Log:         s.log,
+		Environment: nonsense(filepath.Join(t.TempDir(), "none")),
+	}
+}
+
+// signIns counts a user's sign-ins in the server's log.
+func (s *server) signIns(t *testing.T, user string) (ok, refused int) {
+	for line := range strings.Lines(s.log(t)) {
+		switch {
+		case strings.Contains(line, "connection authorized: user="+user+" "):
+			ok++
+		case strings.Contains(line, fmt.Sprintf(`FATAL:  password authentication failed for user "%s"`, user)):
+			refused++
+		}
+	}
+	return ok, refused
+}
+
+// nonsense sets every variable that libpq or pgx knows to what would break a
+// connection, or a mere parsing.
+func nonsense(file string) map[string]string {
+	return map[string]string{
+		"PGHOST": "elsewhere.invalid", "PGHOSTADDR": "192.0.2.1", "PGPORT": "abc", "PGDATABASE": "elsewhere", "PGUSER": "somebody",
+		"PGPASSWORD": "wrong", "PGPASSFILE": file, "PGSERVICE": "nonsense", "PGSERVICEFILE": file,
+		"PGAPPNAME": "not-dbrotation", "PGCONNECT_TIMEOUT": "soon", "PGOPTIONS": "-c role=nobody -c statement_timeout=1", "PGTZ": "Nowhere/Nowhere",
+		"PGSSLMODE": "garbage", "PGREQUIRESSL": "2", "PGSSLKEY": file, "PGSSLCERT": file, "PGSSLCERTMODE": "sometimes", "PGSSLSNI": "perhaps",
+		"PGSSLROOTCERT": file, "PGSSLPASSWORD": "wrong", "PGSSLNEGOTIATION": "indirect",
+		"PGTARGETSESSIONATTRS": "sideways", "PGMINPROTOCOLVERSION": "9", "PGMAXPROTOCOLVERSION": "1",
+		"PGCHANNELBINDING": "maybe", "PGREQUIREAUTH": "none", "PGKRBSRVNAME": "nonsense", "PGGSSENCMODE": "require",
+		"PGCLIENTENCODING": "LATIN1", "PGDATESTYLE": "sideways", "HOME": file,
+	}
+}

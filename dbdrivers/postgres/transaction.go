@@ -1,0 +1,87 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dbrotation/dbrotation/dbdrivers/internal/pgwire"
+)
+
+// Time-outs of statements where the context has no deadline, and the longest
+// wait for another session's change of the same account.
+const (
+	defaultStatementTimeout = 30 * time.Second
+	maxLockTimeout          = 10 * time.Second
+)
+
+// statementTimeouts derives the server's time-outs from the time that is left:
+// the server must give up before the caller does, or a change could take
+// effect after the caller has gone.
+func statementTimeouts(ctx context.Context) (statement, lock time.Duration) {
+	statement = defaultStatementTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline)
+		statement = max(left-max(left/5, 50*time.Millisecond), time.Millisecond)
+	}
+	return statement, max(min(statement*4/5, maxLockTimeout), time.Millisecond)
+}
+
+// begin opens a transaction in which nothing that is set on the role, the
+// database or the server stands in the way: read-only by default, time-outs
+// of a millisecond, a search_path that puts other people's functions first.
+// They are set in the transaction and not at sign-in, because poolers refuse
+// such parameters there.
+func begin(ctx context.Context, major int, access string) []pgwire.Statement {
+	statement, lock := statementTimeouts(ctx)
+	statements := []pgwire.Statement{
+		{SQL: "BEGIN ISOLATION LEVEL READ COMMITTED " + access},
+		{SQL: "SET LOCAL statement_timeout = " + milliseconds(statement)},
+		{SQL: "SET LOCAL lock_timeout = " + milliseconds(lock)},
+		{SQL: "SET LOCAL idle_in_transaction_session_timeout = " + milliseconds(statement)},
+		{SQL: "SET LOCAL search_path = pg_catalog"},
+	}
+	if major >= 17 {
+		statements = append(statements, pgwire.Statement{SQL: "SET LOCAL transaction_timeout = 0"})
+	}
+	return statements
+}
+
+func milliseconds(d time.Duration) string {
+	return strconv.FormatInt(d.Milliseconds(), 10)
+}
+
+// openings bounds how often a transaction is opened anew. Until its second
+// statement the account's own statement_timeout is in force; a millisecond is
+// mostly enough, and where it was not, nothing has happened yet.
+const openings = 5
+
+// open begins a transaction and asks, all in one round trip.
+func open(ctx context.Context, session *pgwire.Session, statements []pgwire.Statement) (rows [][]pgwire.Value, err error) {
+	for range openings {
+		rows, err = session.Ask(ctx, statements...)
+		if !hasState(err, "57014") || session.Ended() {
+			return rows, err
+		}
+		if _, undone := session.Run(ctx, "ROLLBACK"); undone != nil {
+			return nil, err
+		}
+	}
+	return rows, err
+}
+
+func hasState(err error, states ...string) bool {
+	var server *pgconn.PgError
+	if !errors.As(err, &server) {
+		return false
+	}
+	for _, state := range states {
+		if server.Code == state {
+			return true
+		}
+	}
+	return false
+}

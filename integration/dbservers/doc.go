@@ -1,0 +1,35 @@
+// Package dbservers starts real database servers, for tests and the demo.
+//
+// Each server is its own: an own data folder, an own port on this machine, an
+// own certificate authority. It comes with an administrator shaped as Amazon
+// RDS shapes its master user, which is no superuser.
+//
+// # Where a server comes from
+//
+//  1. A container, where a Docker engine answers: the official image, pinned
+//     by tag; where no registry can be reached, an image made here from
+//     Debian's packages, whose signatures apt checks. That image stays in the
+//     engine, so it is made once for a machine.
+//  2. A local process: the binaries that are installed here, or (on Linux, as
+//     root, with apt) the same Debian packages, unpacked below the user's cache
+//     folder and entered by chroot.
+//
+// [Server.Source] says which it was. The environment variable
+// DBROTATION_SERVERS ("container" or "process") takes the choice away.
+//
+// # What is left behind
+//
+// Nothing but what makes the next start quick: the images, a volume for each
+// (dbrotation-...) that holds a new data folder to copy, and the cache.
+// [Server.Close] removes a container with its data, or ends a process and
+// removes its folder. What a killed run leaves is removed by testcontainers'
+// reaper; where the reaper's image cannot be had, by the next run: containers
+// and folders whose owner is gone and which are older than an hour. On Linux a
+// local process ends with the one that started it.
+//
+// # Adding an engine
+//
+// Write a recipe (see recipe.go) that says which files a server reads, how its
+// data folder is made and how it is run, and a Start function that turns the
+// running server into a [Server]. Both ways to run it are then there.
+package dbservers

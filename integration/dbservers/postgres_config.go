@@ -1,0 +1,156 @@
+package dbservers
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// The names of a PostgreSQL server's files in its own folder.
+const (
+	postgresData     = "data"
+	postgresConf     = "postgresql.conf"
+	postgresHBA      = "pg_hba.conf"
+	postgresCert     = "server.crt"
+	postgresKey      = "server.key"
+	postgresSettling = "superuser.sql"
+)
+
+// postgresRecipe describes the server; every start from it has the same
+// authority and superuser's password.
+func postgresRecipe(rel release, opt PostgresOptions, ca *CA, superuser string) recipe {
+	return recipe{
+		release: rel,
+		// A fast shutdown: it cuts sessions off, but writes all down.
+		//
+		// https://www.postgresql.org/docs/current/server-shutdown.html
+		stopSignal: syscall.SIGINT,
+		files: func(s site) ([]file, error) {
+			files := []file{
+				{name: postgresConf, mode: 0o600, content: postgresConfiguration(s, opt)},
+				{name: postgresHBA, mode: 0o600, content: postgresHostRules(opt)},
+				{name: postgresSettling, mode: 0o600, content: postgresSettlement(superuser), passing: true},
+			}
+			if opt.NoTLS {
+				return files, nil
+			}
+			cert, key, err := ca.Issue(serverNames(s.host)...)
+			if err != nil {
+				return nil, err
+			}
+			return append(files,
+				file{name: postgresCert, mode: 0o600, content: cert},
+				file{name: postgresKey, mode: 0o600, content: key},
+			), nil
+		},
+		data: postgresData,
+		prepare: func(s site) []string {
+			return []string{
+				s.bin + "/initdb", "--pgdata=" + s.dir + "/" + postgresData,
+				// The host rules that this makes are never read.
+				"--username=" + postgresSuperuser, "--auth=reject",
+				"--encoding=UTF8", "--no-locale", "--no-sync",
+				// Smaller files are sooner copied.
+				"--wal-segsize=1",
+			}
+		},
+		settling: postgresSettling,
+		settle: func(s site) []string {
+			return []string{
+				s.bin + "/postgres", "--single", "-D", s.dir + "/" + postgresData,
+				"-c", "fsync=off", "-c", "log_min_messages=warning", "-c", "log_min_error_statement=panic",
+				"postgres",
+			}
+		},
+		run: func(s site) []string {
+			return []string{
+				s.bin + "/postgres", "-D", s.dir + "/" + postgresData,
+				"-c", "config_file=" + s.dir + "/" + postgresConf,
+			}
+		},
+	}
+}
+
+// postgresSettlement gives the superuser its password, in a line that a server
+// without clients reads.
+//
+// https://www.postgresql.org/docs/current/app-postgres.html
+func postgresSettlement(superuser string) []byte {
+	return []byte("ALTER ROLE " + quoteName(postgresSuperuser) + " PASSWORD " + quoteText(superuser) + "\n")
+}
+
+// serverNames are the names that a server's certificate carries.
+func serverNames(host string) []string {
+	names := []string{"127.0.0.1", "localhost"}
+	if !slices.Contains(names, host) {
+		names = append(names, host)
+	}
+	return names
+}
+
+// postgresConfiguration is the whole of postgresql.conf: what initdb wrote is
+// not read, so that every source gives the same server.
+//
+// https://www.postgresql.org/docs/current/runtime-config.html
+func postgresConfiguration(s site, opt PostgresOptions) []byte {
+	settings := map[string]string{
+		"listen_addresses":        s.listen,
+		"port":                    strconv.Itoa(s.port),
+		"unix_socket_directories": "",
+		"hba_file":                s.dir + "/" + postgresHBA,
+
+		// A chroot has no /dev/shm.
+		"dynamic_shared_memory_type": "mmap",
+		"shared_buffers":             "32MB",
+		// The data lives for minutes: a crash of the machine may take it.
+		"fsync":              "off",
+		"synchronous_commit": "off",
+		"full_page_writes":   "off",
+
+		"log_destination":    "stderr",
+		"logging_collector":  "off",
+		"log_line_prefix":    "%m [%p] user=%u,db=%d ",
+		"log_statement":      "all",
+		"log_connections":    "on",
+		"log_disconnections": "on",
+		"log_timezone":       "UTC",
+		"timezone":           "UTC",
+	}
+	if !opt.NoTLS {
+		settings["ssl"] = "on"
+		settings["ssl_cert_file"] = s.dir + "/" + postgresCert
+		settings["ssl_key_file"] = s.dir + "/" + postgresKey
+	}
+	maps.Copy(settings, opt.Settings)
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		fmt.Fprintf(&b, "%s = '%s'\n", name, strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(settings[name]))
+	}
+	return []byte(b.String())
+}
+
+// postgresHostRules is pg_hba.conf. The superuser's line is the first, so that
+// no rule of a test can lock the test's own assertions out.
+//
+// https://www.postgresql.org/docs/current/auth-pg-hba-conf.html
+func postgresHostRules(opt PostgresOptions) []byte {
+	connection, method := "hostssl", "scram-sha-256"
+	own := connection
+	if opt.NoTLS {
+		own = "host"
+	}
+	if opt.NoTLS || opt.Plaintext {
+		connection = "host"
+	}
+	if strings.EqualFold(opt.Settings["password_encryption"], "md5") {
+		// This method takes SCRAM verifiers too.
+		method = "md5"
+	}
+	lines := []string{own + " all " + postgresSuperuser + " all scram-sha-256"}
+	lines = append(lines, opt.HBA...)
+	lines = append(lines, connection+" all all all "+method)
+	return []byte(strings.Join(lines, "\n") + "\n")
+}

@@ -1,0 +1,93 @@
+package dbservers
+
+import (
+	"context"
+	"io/fs"
+	"syscall"
+)
+
+// A recipe is what a place must know to run a server of some engine. Every
+// path that a recipe gives out lies below its site.
+type recipe struct {
+	// release is what the server is made from.
+	release release
+	// files are written before the data folder is made; those that are
+	// passing are removed once it is.
+	files func(site) ([]file, error)
+	// prepare makes the data folder, of the name data. The release alone
+	// decides on its content: it is copied for later servers.
+	prepare func(site) []string
+	data    string
+	// settle makes a new data folder this server's own. It reads the file of
+	// the name settling from its standard input.
+	settle   func(site) []string
+	settling string
+	// run serves in the foreground until it is told to stop.
+	run func(site) []string
+	// stopSignal makes the server cut its sessions off and end in good order.
+	stopSignal syscall.Signal
+}
+
+// A release is one version of an engine, and where it is had from.
+type release struct {
+	engine, major string
+	// port is the engine's usual port.
+	port int
+	// image is the official image, pinned by a tag that never moves.
+	image string
+	// suite and packages are Debian's: the release that carries this version,
+	// and the packages of the server. What they depend on comes along, but for
+	// the packages whose file name matches unneeded and the files that match
+	// unread.
+	suite            string
+	packages         []string
+	unneeded, unread []string
+	// binaries is where those packages, and the official image, put the
+	// server's binaries; elsewhere is where others install them.
+	binaries  string
+	elsewhere []string
+	// program is the server's own binary, which knows --version.
+	program string
+}
+
+// A site is where a recipe is carried out, as the server itself sees it.
+type site struct {
+	// bin is the folder of the binaries, dir the server's own folder. Both
+	// have forward slashes and no trailing one.
+	bin, dir string
+	// listen and port are what the server listens on.
+	listen string
+	port   int
+	// host is the name by which clients reach the server.
+	host string
+}
+
+// A file is one of the server's files, named relative to its site's dir.
+type file struct {
+	name    string
+	content []byte
+	mode    fs.FileMode
+	passing bool
+}
+
+// A place is somewhere a server runs: a container, or this machine. Its
+// methods may be called from several goroutines.
+type place interface {
+	// source describes the place, for people.
+	source() string
+	// address is where clients reach the server. It never changes.
+	address() (host string, port int)
+	// start runs the server, and returns when it is running; it may not serve
+	// yet. Starting a running server does nothing.
+	start(ctx context.Context) error
+	// stop ends the server and keeps its data. It returns when it has ended.
+	stop(ctx context.Context) error
+	// running is nil while the server runs, and else says how it ended.
+	running(ctx context.Context) error
+	// write replaces files, of a running or a stopped server.
+	write(ctx context.Context, files ...file) error
+	// log returns all that the server has written to its log.
+	log(ctx context.Context) (string, error)
+	// close ends the server and removes it with its data.
+	close() error
+}

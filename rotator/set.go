@@ -1,0 +1,247 @@
+package rotator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/dbrotation/dbrotation/dbdrivers"
+)
+
+// set makes the pending password the account's.
+//
+// Two calls, and a third for the admin's secret: the pending version by the
+// token, current. It signs in as current first: on the usual path no sign-in
+// fails, and the sign-in proves that whoever wrote the secret could open the
+// database before.
+func (a *attempt) set(ctx context.Context) error {
+	version, err := a.pendingVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if done, err := a.checkPendingLabel(version.Labels); done || err != nil {
+		return err
+	}
+	currentVersion, err := a.get(ctx, a.event.SecretID, VersionRef{Label: labelCurrent})
+	if errors.Is(err, ErrNoSuchVersion) {
+		return fail(ClassLabel, "", "the secret has no %s version: %w", labelCurrent, err)
+	}
+	if err != nil {
+		return err
+	}
+	current, err := a.current(currentVersion)
+	if err != nil {
+		return err
+	}
+	pending, err := a.pending(version, current)
+	if err != nil {
+		return err
+	}
+
+	change := change{attempt: a, current: a.login(current), pending: pending.password, hash: current.settings.Hash}
+	if current.adminARN != "" {
+		admin, err := a.admin(ctx, current)
+		if err != nil {
+			return err
+		}
+		change.admin = &admin
+		// The account is asked for where the admin's password goes, and
+		// nowhere else: a proof given by another server proves nothing there.
+		change.current.Host, change.current.Port, change.current.TLS = admin.login.Host, admin.login.Port, admin.login.TLS
+	}
+	return change.run(ctx, current)
+}
+
+// change is one account's password about to change.
+type change struct {
+	*attempt
+	current dbdrivers.Login
+	pending dbdrivers.Password
+	hash    string
+	admin   *admin // nil: the account changes its own
+
+	tried []try
+}
+
+// try is one credential that was offered to the server.
+type try struct {
+	label string
+	err   error
+}
+
+// run climbs the ladder: current; where the server refuses it, pending, for an
+// earlier delivery may have set it; where that is refused too, previous, for
+// an abandoned rotation may have moved the labels without the database.
+func (c *change) run(ctx context.Context, currentDocument *document) error {
+	err := c.from(ctx, labelCurrent, c.current)
+	if !errors.Is(err, dbdrivers.ErrRefused) {
+		return c.settle(ctx, err)
+	}
+
+	err = c.verify(ctx, c.as(c.pending))
+	c.tried = append(c.tried, try{labelPending, err})
+	if isPassword(err) {
+		c.outcome = "already set"
+		return nil
+	}
+	if !errors.Is(err, dbdrivers.ErrRefused) {
+		return fmt.Errorf("asking whether the pending password is set already: %w", err)
+	}
+
+	if previous, err := c.previous(ctx, currentDocument); err != nil {
+		return err
+	} else if previous != nil {
+		err := c.from(ctx, labelPrevious, c.as(*previous))
+		if !errors.Is(err, dbdrivers.ErrRefused) {
+			return c.settle(ctx, err)
+		}
+	}
+
+	if c.admin != nil && c.config.AdminMayReset {
+		c.log.WarnContext(ctx, "no labelled credential opens the database; the admin resets the password because the function's ADMIN_MAY_RESET allows it",
+			"username", c.current.Username)
+		c.outcome = "reset by the admin"
+		return c.settle(ctx, c.byAdmin(ctx))
+	}
+	return c.nothingOpens()
+}
+
+// as is the account's login with another password.
+func (c *change) as(password dbdrivers.Password) dbdrivers.Login {
+	login := c.current
+	login.Password = password
+	return login
+}
+
+// from sets the password, given that login is believed to open the database.
+// Its error is a refusal only if the server refused login itself.
+func (c *change) from(ctx context.Context, label string, login dbdrivers.Login) error {
+	if c.outcome == "" {
+		c.outcome = "set"
+	}
+	if c.admin == nil {
+		err := c.setPassword(ctx, dbdrivers.SetPasswordRequest{
+			As: login, Account: login.Username, Password: c.pending, Hash: c.hash,
+		})
+		c.tried = append(c.tried, try{label, err})
+		return err
+	}
+	err := c.verify(ctx, login)
+	c.tried = append(c.tried, try{label, err})
+	if !isPassword(err) {
+		if errors.Is(err, dbdrivers.ErrRefused) {
+			return err
+		}
+		return fmt.Errorf("proving the %s credential: %w", label, err)
+	}
+	return c.byAdmin(ctx)
+}
+
+// byAdmin lets the admin set the password. A refusal of the admin is not one
+// of the account, and is told as what it is.
+func (c *change) byAdmin(ctx context.Context) error {
+	err := c.setPassword(ctx, dbdrivers.SetPasswordRequest{
+		As: c.admin.login, Account: c.current.Username, Password: c.pending, Hash: c.hash,
+	})
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("by the admin of %s: %w", c.admin.arn, err)
+	if errors.Is(err, dbdrivers.ErrRefused) {
+		return &failure{class: ClassRefused, err: notARefusal{err},
+			remedy: "Correct the admin's secret; the account's password was not changed."}
+	}
+	return err
+}
+
+// notARefusal keeps an admin's refusal from being read as the account's.
+type notARefusal struct{ error }
+
+// previous returns the AWSPREVIOUS password where it is worth a sign-in, else
+// nil.
+func (c *change) previous(ctx context.Context, current *document) (*dbdrivers.Password, error) {
+	if c.traits.CountsRefusals && c.refusals >= 2 {
+		c.tried = append(c.tried, try{labelPrevious, errors.New("not tried: two refusals in a row are as many as this engine may safely be given")})
+		return nil, nil
+	}
+	version, err := c.get(ctx, c.event.SecretID, VersionRef{Label: labelPrevious})
+	if errors.Is(err, ErrNoSuchVersion) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	d, faults := c.document(version)
+	switch {
+	case len(faults) > 0:
+		err = errors.New("not tried: it is not a valid document")
+	case d.username != current.username || d.host != current.host || d.port != current.port:
+		err = errors.New("not tried: it names another account or server")
+	case d.password.Equal(current.password) || d.password.Equal(c.pending):
+		err = errors.New("not tried: it holds a password that was refused")
+	default:
+		return &d.password, nil
+	}
+	c.tried = append(c.tried, try{labelPrevious, err})
+	return nil, nil
+}
+
+// settle gives the change's error its last word. A password that the server's
+// rules refuse would be refused at every delivery: where it is proven that the
+// server does not hold it, its label is taken off.
+func (c *change) settle(ctx context.Context, err error) error {
+	if err == nil {
+		return c.shows(ctx)
+	}
+	if !errors.Is(err, dbdrivers.ErrPasswordRules) {
+		return fmt.Errorf("setting the password: %w", err)
+	}
+	if opens := c.verify(ctx, c.current); opens != nil {
+		return fmt.Errorf("setting the password: %w (the label stays: signing in as current to make sure: %w)", err, plain(opens))
+	}
+	if opens := c.verify(ctx, c.as(c.pending)); !errors.Is(opens, dbdrivers.ErrRefused) {
+		return fmt.Errorf("setting the password: %w (the label stays: the pending password was not refused)", err)
+	}
+	token := c.event.ClientRequestToken
+	moved := c.store(ctx, "taking AWSPENDING off the refused version", func(ctx context.Context) error {
+		return c.config.Secrets.MoveLabel(ctx, MoveLabelRequest{SecretID: c.event.SecretID, Label: labelPending, From: token})
+	})
+	if moved != nil {
+		return fmt.Errorf("setting the password: %w (and %w)", err, moved)
+	}
+	return fail(ClassPasswordRules, "Adapt the password policy (PASSWORD_LENGTH, EXCLUDE_CHARACTERS, ... or the secret's own) to the rule, and rotate again. "+
+		"Current still opens the database, and AWSPENDING was taken off the version "+token+".", "setting the password: %w", err)
+}
+
+// plain keeps a second error's class from being taken for the first one's.
+func plain(err error) error { return errors.New(err.Error()) }
+
+// shows waits, on an engine that settles late, until the new password opens.
+func (c *change) shows(ctx context.Context) error {
+	if !c.traits.SettlesLate {
+		return nil
+	}
+	err := poll(ctx, greatestSettling, func() (bool, error) {
+		err := c.verify(ctx, c.as(c.pending))
+		return isPassword(err), err
+	})
+	if !isPassword(err) {
+		return fmt.Errorf("waiting for the new password to show: %w", err)
+	}
+	return nil
+}
+
+// nothingOpens names each credential that was tried, by its label.
+func (c *change) nothingOpens() error {
+	texts := make([]string, len(c.tried))
+	for i, t := range c.tried {
+		texts[i] = fmt.Sprintf("%s: %v", t.label, t.err)
+	}
+	remedy := "Nothing was changed. Put the account's true password under AWSCURRENT with PutSecretValue and rotate again"
+	if c.admin != nil {
+		remedy += ", or set the function's ADMIN_MAY_RESET to true for one rotation, to let the admin set it"
+	}
+	return fail(ClassNothingOpens, remedy+".", "no credential of the secret opens the database as %q (%s)",
+		c.current.Username, strings.Join(texts, "; "))
+}
