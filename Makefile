@@ -66,5 +66,5 @@ clean: ## remove what was built here
 .PHONY: modules
 modules:
 	@command -v go >/dev/null || { echo "Go is not installed: see https://go.dev/dl/"; exit 1; }
-	@echo "getting Go modules, where they are not here yet"
+	@echo "getting Go modules and compiling, which takes some minutes the first time"
 	@go mod download

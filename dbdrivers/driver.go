@@ -4,9 +4,7 @@
 //
 // To add an engine:
 //
-//  1. Make a folder below dbdrivers with a type that implements [Driver]. Add
-//     the optional powers the engine has ([PasswordRetainer] and the like) on
-//     the same type.
+//  1. Make a folder below dbdrivers with a type that implements [Driver].
 //  2. Sign in exactly once per method, to one address, with the fields of
 //     [Login] and nothing else: no environment variable, no configuration
 //     file, no pool, no second attempt. Leave before the method returns.

@@ -148,7 +148,7 @@ func closedPort(t *testing.T) int {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
+	return portOf(t, listener)
 }
 
 // silentPort returns a port that accepts connections and says nothing.
@@ -159,7 +159,16 @@ func silentPort(t *testing.T) int {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
-	return listener.Addr().(*net.TCPAddr).Port
+	return portOf(t, listener)
+}
+
+func portOf(t *testing.T, listener net.Listener) int {
+	t.Helper()
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatalf("%v is no TCP address", listener.Addr())
+	}
+	return address.Port
 }
 
 // behindAnotherAuthority points a document at a gate whose certificate is

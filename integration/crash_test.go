@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -105,7 +106,7 @@ func (g postgresGate) KillAfter(nth int, kill func()) func() bool {
 // crash is one way in which one call of a rotation goes wrong.
 type crash struct {
 	name   string
-	inject func() (fired func() bool)
+	inject func(s *stage, gate databaseGate) (fired func() bool)
 	// mustRetry is true where the step cannot have ended well, so that the
 	// rotation has to be delivered again.
 	mustRetry bool
@@ -122,15 +123,32 @@ func TestCrashMatrix(t *testing.T) {
 			t.Parallel()
 			s, gate := row.start(t)
 			crashes := record(t, s, gate, row)
+			queue := make(chan crash, len(crashes))
 			for _, crash := range crashes {
-				t.Run(crash.name, func(t *testing.T) {
-					survive(t, s, gate, row, crash)
+				queue <- crash
+			}
+			close(queue)
+			var stages sync.WaitGroup
+			for range stagesPerRow {
+				s, gate := row.start(t)
+				stages.Go(func() {
+					for crash := range queue {
+						t.Run(crash.name, func(t *testing.T) {
+							survive(t, s, gate, row, crash)
+						})
+					}
 				})
 			}
+			stages.Wait()
 			t.Logf("%d ways to fail", len(crashes))
 		})
 	}
 }
+
+// stagesPerRow is how many stages share a row's crashes. Most of the time is
+// spent in the pauses between the SDK's tries, so there are more of them than
+// processors.
+const stagesPerRow = 4
 
 // record rotates once without a fault and makes of every call that it sees
 // the ways in which that call can fail.
@@ -143,12 +161,12 @@ func record(t *testing.T, s *stage, gate databaseGate, row crashRow) []crash {
 		t.Fatalf("%v\n%s", err, s.aws.FunctionLog(function))
 	}
 	var crashes []crash
-	add := func(name string, mustRetry bool, inject func() func() bool) {
+	add := func(name string, mustRetry bool, inject func(*stage, databaseGate) func() bool) {
 		crashes = append(crashes, crash{name: name, inject: inject, mustRetry: mustRetry})
 	}
-	fault := func(f localaws.Fault) func() func() bool {
-		return func() func() bool {
-			f.Function = function
+	fault := func(f localaws.Fault) func(*stage, databaseGate) func() bool {
+		f.Function = function
+		return func(s *stage, _ databaseGate) func() bool {
 			injected := s.aws.Inject(f)
 			return func() bool { return injected.Fired() > 0 }
 		}
@@ -175,13 +193,13 @@ func record(t *testing.T, s *stage, gate databaseGate, row crashRow) []crash {
 			reads++
 		}
 	}
-	kill := func() { s.aws.KillFunction(function) }
+	kill := func(s *stage) func() { return func() { s.aws.KillFunction(function) } }
 	for n, name := range gate.Recorded() {
 		name = fmt.Sprintf("database %d %s", n, name)
-		add(name+" is cut off", true, func() func() bool { return gate.FailBefore(n) })
-		add(name+" loses its answer", true, func() func() bool { return gate.FailAfter(n) })
-		add(name+" is where the function is killed", true, func() func() bool { return gate.KillBefore(n, kill) })
-		add(name+" is the last the function does", true, func() func() bool { return gate.KillAfter(n, kill) })
+		add(name+" is cut off", true, func(_ *stage, g databaseGate) func() bool { return g.FailBefore(n) })
+		add(name+" loses its answer", true, func(_ *stage, g databaseGate) func() bool { return g.FailAfter(n) })
+		add(name+" is where the function is killed", true, func(s *stage, g databaseGate) func() bool { return g.KillBefore(n, kill(s)) })
+		add(name+" is the last the function does", true, func(s *stage, g databaseGate) func() bool { return g.KillAfter(n, kill(s)) })
 	}
 	if nth < 8 || len(gate.Recorded()) < 2 {
 		t.Fatalf("recorded %d calls of Secrets Manager and %d of the database", nth, len(gate.Recorded()))
@@ -191,6 +209,7 @@ func record(t *testing.T, s *stage, gate databaseGate, row crashRow) []crash {
 
 // survive rotates a new secret while one call goes wrong.
 func survive(t *testing.T, s *stage, gate databaseGate, row crashRow, crash crash) {
+	defer func(t *testing.T) { s.t = t }(s.t)
 	s.t = t
 	arn := row.secret(s)
 	username, first := s.credential(arn, "AWSCURRENT")
@@ -205,7 +224,7 @@ func survive(t *testing.T, s *stage, gate databaseGate, row crashRow, crash cras
 	})
 	defer remove()
 	attempts := len(s.aws.Invocations())
-	fired := crash.inject()
+	fired := crash.inject(s, gate)
 	err := s.rotate(arn)
 	s.aws.ClearFaults()
 	gate.Reset()
@@ -233,7 +252,8 @@ func survive(t *testing.T, s *stage, gate databaseGate, row crashRow, crash cras
 	}
 }
 
-// watched is what is called after each invocation; OnInvocation only adds.
+// watch has call called after each invocation for a secret until remove:
+// OnInvocation only adds.
 func watch(s *stage, arn string, call func(localaws.Invocation)) (remove func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.aws.OnInvocation(func(invocation localaws.Invocation) {

@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -202,7 +203,7 @@ var accounts atomic.Int64
 func (s *stage) account() (username, password string) {
 	s.t.Helper()
 	username = fmt.Sprintf("app_%d_%d", os.Getpid(), accounts.Add(1))
-	password = "planted-" + username
+	password = "planted-" + rand.Text()
 	s.planted.add(password)
 	if err := s.server.CreateUser(s.t.Context(), username, password); err != nil {
 		s.t.Fatal(err)

@@ -154,6 +154,7 @@ func TestPostgresRotatesAsTheServerIsSet(t *testing.T) {
 	}{
 		{name: "scram with more iterations", version: "18", settings: map[string]string{"scram_iterations": "20000"}, verifier: "SCRAM-SHA-256$20000:"},
 		{name: "md5 stays md5 for old clients", version: "15", settings: map[string]string{"password_encryption": "md5"}, verifier: "md5"},
+		{name: "the secret keeps an md5 account md5", version: "15", settings: map[string]string{"password_encryption": "md5"}, sql: []string{"ALTER ROLE %s SET password_encryption = 'scram-sha-256'"}, hash: "md5", verifier: "md5"},
 		{name: "the secret moves an md5 server's account to scram", version: "15", settings: map[string]string{"password_encryption": "md5"}, hash: "scram-sha-256", verifier: "SCRAM-SHA-256$4096:"},
 		{name: "a read-only role", version: "18", sql: []string{"ALTER ROLE %s SET default_transaction_read_only = on"}, verifier: "SCRAM-SHA-256$"},
 		{name: "a role whose statements time out", version: "18", sql: []string{"ALTER ROLE %s SET statement_timeout = 1", "ALTER ROLE %s SET lock_timeout = 1"}, verifier: "SCRAM-SHA-256$"},

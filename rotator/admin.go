@@ -24,7 +24,7 @@ func (a *attempt) admin(ctx context.Context, current *document) (admin, error) {
 	arn := current.adminARN
 	version, err := a.get(ctx, arn, VersionRef{Label: labelCurrent})
 	if errors.Is(err, ErrNoSuchVersion) {
-		return admin{}, fail(ClassInvalidSecret, "", "the admin's secret %s has no value: %w", arn, err)
+		return admin{}, fail(ClassInvalidSecret, "Store the admin's credential in it with PutSecretValue.", "the admin's secret %s has no value: %w", arn, err)
 	}
 	if err != nil {
 		return admin{}, fmt.Errorf("reading the admin's secret, which %q names: %w", fieldAdmin, err)
@@ -42,7 +42,7 @@ func (a *attempt) admin(ctx context.Context, current *document) (admin, error) {
 		case !ok:
 			faults = append(faults, Fault{fieldEngine, "names an engine that this function does not know; it knows " + a.engineNames()})
 		case driver.Traits().Engine != a.traits.Engine:
-			faults = append(faults, Fault{fieldEngine, fmt.Sprintf("is %s, but the account's is %s", d.engine, a.engine)})
+			faults = append(faults, Fault{fieldEngine, fmt.Sprintf("is %s, but the account's engine is %s", d.engine, a.engine)})
 		default:
 			faults = append(faults, d.check(a.traits)...)
 		}

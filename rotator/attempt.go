@@ -1,12 +1,14 @@
 package rotator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,14 +39,19 @@ const (
 	// leastDatabaseTime is what a database call must have left to begin: a
 	// sign-in over TLS to a busy server, a statement and its commit.
 	leastDatabaseTime = 2 * time.Second
-	// greatestDatabaseTime bounds a call that does not answer. Whatever it
-	// waits for, its caller learns more from an error than from more waiting.
-	greatestDatabaseTime = 15 * time.Second
+	// greatestDatabaseTime bounds a call that does not answer: longer than an
+	// Aurora Serverless v2 instance takes to wake up, which is 30 seconds or
+	// more after a day of pause. Whatever takes longer, an error tells its
+	// caller more than further waiting.
+	greatestDatabaseTime = 45 * time.Second
 	// greatestStoreTime bounds a call of Secrets Manager, retries included.
 	greatestStoreTime = 20 * time.Second
 	// greatestLag bounds the wait for what was just written to become
 	// readable.
 	greatestLag = 3 * time.Second
+	// greatestRefusals is how many a step may meet on an engine that counts
+	// them.
+	greatestRefusals = 2
 	// greatestSettling bounds the wait for a change to show on an engine that
 	// settles late.
 	greatestSettling = 30 * time.Second
@@ -153,8 +160,21 @@ func (a *attempt) checkPendingLabel(labels []string) (done bool, err error) {
 	case slices.Contains(labels, labelPending):
 		return false, nil
 	}
-	return false, fail(ClassLabel, "This rotation was abandoned; rotate the secret again.",
+	// Its password may be the account's all the same: Secrets Manager itself
+	// takes AWSPENDING off when another value is stored under AWSCURRENT.
+	return false, fail(ClassLabel, "This rotation was given up: it failed, as earlier errors in the log say, or another value was stored meanwhile. Rotate the secret again. "+
+		"If AWSCURRENT does not open the database any more, this version may: move AWSCURRENT to it with UpdateSecretVersionStage first.",
 		"the version %s does not carry %s", a.event.ClientRequestToken, labelPending)
+}
+
+// isDone reports whether the version read under AWSCURRENT is the token's:
+// another delivery of this rotation finished it since the labels were read.
+func (a *attempt) isDone(current Version) bool {
+	if current.ID != a.event.ClientRequestToken {
+		return false
+	}
+	a.outcome = "already current"
+	return true
 }
 
 // document decodes a version of a secret and keeps its password out of errors.
@@ -227,8 +247,10 @@ func (a *attempt) pending(version Version, current *document) (*document, error)
 	}
 	differing = append(differing, current.differences(d)...)
 	if len(differing) > 0 {
-		return nil, fail(ClassMismatch, "Nothing was changed. If current was edited on purpose while this rotation was under way, take AWSPENDING off the version "+
-			a.event.ClientRequestToken+" and rotate again.",
+		// An earlier delivery may have set the pending password: the label
+		// may go only where current still opens the database.
+		return nil, fail(ClassMismatch, "Nothing was changed by this call. If current was edited on purpose while this rotation was under way, undo the edit and rotate again; "+
+			"or, but only if current's password still opens the database, take AWSPENDING off the version "+a.event.ClientRequestToken+" and rotate again.",
 			"the pending version differs from current in %s, and may differ in the password alone", quoted(differing))
 	}
 	if d.password.Equal(current.password) {
@@ -287,13 +309,17 @@ func (a *attempt) remember(secret string) {
 	if len(secret) < 4 {
 		return
 	}
-	encoded, _ := json.Marshal(secret)
+	escapedHTML, _ := json.Marshal(secret)
+	quoted := strconv.Quote(secret)
 	for _, form := range []string{
 		secret,
-		strings.Trim(string(encoded), `"`),
+		string(escapedHTML[1 : len(escapedHTML)-1]),
+		quoted[1 : len(quoted)-1],
 		strings.ReplaceAll(secret, "'", "''"),
+		strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(secret),
 		url.QueryEscape(secret),
 		url.PathEscape(secret),
+		url.UserPassword("", secret).String()[1:],
 	} {
 		if !slices.Contains(a.secrets, form) {
 			a.secrets = append(a.secrets, form)
@@ -304,8 +330,11 @@ func (a *attempt) remember(secret string) {
 // scrubber replaces what was remembered. Drivers and clients keep secrets out
 // of their errors; this is for the one that does not.
 func (a *attempt) scrubber() func(string) string {
-	pairs := make([]string, 0, 2*len(a.secrets))
-	for _, secret := range a.secrets {
+	// The longest first: where one begins as another does, the shorter one
+	// would leave the other's rest.
+	secrets := slices.SortedFunc(slices.Values(a.secrets), func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	pairs := make([]string, 0, 2*len(secrets))
+	for _, secret := range secrets {
 		pairs = append(pairs, secret, redacted)
 	}
 	return strings.NewReplacer(pairs...).Replace

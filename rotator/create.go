@@ -47,6 +47,9 @@ func (a *attempt) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if a.isDone(version) {
+		return nil
+	}
 	current, err := a.current(version)
 	if err != nil {
 		return err

@@ -15,13 +15,13 @@ import (
 //
 // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetRandomPassword.html
 type PasswordPolicy struct {
-	Length                  *int    `json:"passwordLength"`
-	ExcludeCharacters       *string `json:"excludeCharacters"`
-	ExcludeNumbers          *bool   `json:"excludeNumbers"`
-	ExcludePunctuation      *bool   `json:"excludePunctuation"`
-	ExcludeUppercase        *bool   `json:"excludeUppercase"`
-	ExcludeLowercase        *bool   `json:"excludeLowercase"`
-	RequireEachIncludedType *bool   `json:"requireEachIncludedType"`
+	Length                  *int
+	ExcludeCharacters       *string
+	ExcludeNumbers          *bool
+	ExcludePunctuation      *bool
+	ExcludeUppercase        *bool
+	ExcludeLowercase        *bool
+	RequireEachIncludedType *bool
 }
 
 const (
@@ -128,10 +128,9 @@ func without(characters, excluded string) string {
 }
 
 // generate makes a password. Every password that satisfies the recipe is
-// equally likely: whole candidates are drawn until one does. A recipe accepts
-// at least one candidate in about fifty (eight characters, of which one must
-// be one of ten digits in an alphabet of ninety-four, three other kinds with
-// it), so the loop is short.
+// equally likely: whole candidates are drawn until one does. The narrowest
+// recipe, eight characters that must hold three certain ones and one of a
+// fourth kind, accepts about one candidate in 160, so the loop is short.
 func (r recipe) generate() (dbdrivers.Password, error) {
 	size := big.NewInt(int64(len(r.alphabet)))
 	candidate := make([]byte, r.length)

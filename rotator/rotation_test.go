@@ -144,6 +144,66 @@ func TestALateDeliveryChangesNothing(t *testing.T) {
 	}
 }
 
+// slowLabels is a store whose labels show only at the third look.
+type slowLabels struct {
+	putSpy
+	looks int
+}
+
+func (s *slowLabels) Describe(ctx context.Context, secretID string) (rotator.Description, error) {
+	s.looks++
+	if s.looks < 3 {
+		return rotator.Description{RotationEnabled: true}, nil
+	}
+	return s.putSpy.Describe(ctx, secretID)
+}
+
+func TestLabelsThatLagAreLookedForAgain(t *testing.T) {
+	t.Parallel()
+	for _, step := range []rotator.Step{rotator.CreateSecret, rotator.FinishSecret} {
+		w := newWorld(t)
+		w.secret()
+		store := &slowLabels{putSpy: putSpy{version: "token", value: w.text("AWSCURRENT")}}
+		w.config.Secrets = store
+		if err := w.deliver(step, "token"); err != nil || store.looks != 3 {
+			t.Errorf("%s looked %d times and ended with %v", step, store.looks, err)
+		}
+	}
+}
+
+func TestCreateFindsAVersionThatItDidNotMake(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.secret()
+	w.enable()
+	document := w.document("AWSCURRENT")
+	document["password"], document["ssl"] = pendingPassword, false
+	token := w.pend(encode(t, document))
+	wantClass(t, w.deliver(rotator.CreateSecret, token), rotator.ClassMismatch, `"ssl"`)
+	w.opens("AWSCURRENT")
+}
+
+func TestADeliveryOfTheRotationBeforeChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.secret()
+	w.enable()
+	token := current(t, w)
+	if err := w.rotate(); err != nil {
+		t.Fatal(err)
+	}
+	before := w.text("AWSCURRENT")
+	signIns, _ := w.db.SignIns()
+	steps := []rotator.Step{rotator.CreateSecret, rotator.SetSecret, rotator.TestSecret, rotator.FinishSecret}
+	w.deliverAll(steps, token, func(err error) { wantClass(t, err, rotator.ClassLabel, token) })
+	if w.text("AWSCURRENT") != before || w.labels(token) != "AWSPREVIOUS" {
+		t.Error("the secret changed")
+	}
+	if ok, refused := w.db.SignIns(); ok != signIns || refused != 0 {
+		t.Error("the database was asked")
+	}
+}
+
 // current returns the id of the version under AWSCURRENT.
 func current(t *testing.T, w *world) string {
 	t.Helper()
@@ -253,6 +313,7 @@ func TestSecretsManagerFails(t *testing.T) {
 		name  string
 		fault localaws.Fault
 	}{
+		{"the labels are old when create looks", localaws.Fault{Kind: localaws.StaleRead, Operation: "DescribeSecret"}},
 		{"a value just put is not readable yet", localaws.Fault{Kind: localaws.StaleRead, Operation: "GetSecretValue", Skip: 1, Times: 3}},
 		{"the labels are old when finish looks", localaws.Fault{Kind: localaws.StaleRead, Operation: "DescribeSecret", Skip: 1, Times: 1}},
 		{"the answer to the put is lost", localaws.Fault{Kind: localaws.FailAfter, Operation: "PutSecretValue"}},
@@ -274,6 +335,9 @@ func TestSecretsManagerFails(t *testing.T) {
 			}
 			if injected.Fired() == 0 {
 				t.Error("the fault was never met")
+			}
+			if row.fault.Kind == localaws.StaleRead && row.fault.Operation == "GetSecretValue" && len(w.aws.Invocations()) != 4 {
+				t.Errorf("%d invocations, want 4: what lags was not read again", len(w.aws.Invocations()))
 			}
 			w.opens("AWSCURRENT")
 			if w.db.Opens("app", firstPassword) {
@@ -434,11 +498,11 @@ func (silent) SetPassword(ctx context.Context, req dbdrivers.SetPasswordRequest)
 func TestAConfigurationIsCheckedAtOnce(t *testing.T) {
 	t.Parallel()
 	length := 3
-	_, err := rotator.New(rotator.Config{Strategy: "both", WaitForReplicas: -1, Password: rotator.PasswordPolicy{Length: &length}})
+	_, err := rotator.New(rotator.Config{Strategy: "both", WaitForReplicas: -1, AdminHosts: []string{"*.example.com"}, Password: rotator.PasswordPolicy{Length: &length}})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, part := range []string{"SecretStore", "drivers", `"both" is not a strategy`, "replicas", "length is 3"} {
+	for _, part := range []string{"SecretStore", "drivers", `"both" is not a strategy`, "replicas", `"*.example.com" is neither`, "length is 3"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("error does not say %q: %v", part, err)
 		}

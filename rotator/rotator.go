@@ -85,6 +85,11 @@ func New(config Config) (*Rotator, error) {
 	if config.WaitForReplicas < 0 {
 		faults = append(faults, errors.New("the wait for replicas is negative"))
 	}
+	for _, host := range config.AdminHosts {
+		if problem := hostProblem(host); problem != "" {
+			faults = append(faults, fmt.Errorf("the admin host %q %s", host, problem))
+		}
+	}
 	// The engine's limits are not known yet; what no engine could satisfy is.
 	if _, problems := config.Password.decide(dbdrivers.PasswordTraits{}); len(problems) > 0 {
 		faults = append(faults, errors.New(strings.Join(problems, "; ")))
@@ -116,6 +121,9 @@ func (r *Rotator) Handle(ctx context.Context, event Event) error {
 	defer cancel()
 
 	err := a.run(ctx)
+	if err != nil {
+		a.outcome = "failed"
+	}
 	report := []any{
 		"engine", a.engine, "strategy", string(a.strategyName), "outcome", a.outcome,
 		"milliseconds", float64(time.Since(started).Microseconds()) / 1000,
@@ -130,8 +138,6 @@ func (r *Rotator) Handle(ctx context.Context, event Event) error {
 		Step: event.Step, SecretARN: event.SecretID, Engine: a.engine,
 		Class: class, Remedy: remedy, Err: err, scrub: a.scrubber(),
 	}
-	a.outcome = "failed"
-	report[5] = a.outcome
 	a.log.ErrorContext(ctx, "step failed", append(report, "class", string(class), "error", stepError.Error())...)
 	return stepError
 }

@@ -71,12 +71,38 @@ type member struct {
 
 // settings are the members of our own key.
 type settings struct {
-	Strategy      string   `json:"strategy"`
-	Hash          string   `json:"hash"`
-	SSLServerName string   `json:"sslServerName"`
-	OwnerRole     string   `json:"ownerRole"`
-	Twins         []string `json:"twins"`
+	Strategy      string
+	Hash          string
+	SSLServerName string
+	OwnerRole     string
+	Twins         []string
 	PasswordPolicy
+}
+
+// setting is one member of our own key, and where it is kept.
+type setting struct {
+	key    string
+	target any
+	kind   string // what its value is, in words
+}
+
+// known are the members that our own key may have.
+func (s *settings) known() []setting {
+	const text, flag = "a string", "true or false"
+	return []setting{
+		{"strategy", &s.Strategy, text},
+		{"hash", &s.Hash, text},
+		{"passwordLength", &s.Length, "a whole number"},
+		{"excludeCharacters", &s.ExcludeCharacters, text},
+		{"excludeNumbers", &s.ExcludeNumbers, flag},
+		{"excludePunctuation", &s.ExcludePunctuation, flag},
+		{"excludeUppercase", &s.ExcludeUppercase, flag},
+		{"excludeLowercase", &s.ExcludeLowercase, flag},
+		{"requireEachIncludedType", &s.RequireEachIncludedType, flag},
+		{"sslServerName", &s.SSLServerName, text},
+		{"ownerRole", &s.OwnerRole, text},
+		{"twins", &s.Twins, "a list of strings"},
+	}
 }
 
 // Fault is one thing that is wrong with a secret's document.
@@ -195,7 +221,7 @@ func parse(value Value) (*document, []Fault) {
 	if d.adminARN != "" && !secretARN.MatchString(d.adminARN) {
 		fault(fieldAdmin, "is not the ARN of a secret (arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME)")
 	}
-	if problem := d.readSettings(); problem != "" {
+	for _, problem := range d.readSettings() {
 		fault(fieldOurs, "%s", problem)
 	}
 	d.readParams()
@@ -301,9 +327,10 @@ func (d *document) plaintextWanted() (plaintext bool, problem string) {
 	return false, fmt.Sprintf("is %s, not true or false; without it TLS is used and verified", abbreviate(raw))
 }
 
-// abbreviate quotes a value that is no password, but might be a long mistake.
+// abbreviate quotes a value that was meant to be something short. What is
+// longer might be a password in the wrong place.
 func abbreviate(raw string) string {
-	if len(raw) > 40 || strings.ContainsAny(raw, "{[") {
+	if len(raw) > 9 || strings.ContainsAny(raw, "{[") {
 		return "something else"
 	}
 	return raw
@@ -313,7 +340,8 @@ func abbreviate(raw string) string {
 // library would read as a socket's path, a list of hosts or a URL is refused
 // here, so that every library is given a name or an address.
 func hostProblem(host string) string {
-	if _, err := netip.ParseAddr(host); err == nil {
+	// A zone is of this machine's own network, and may hold any character.
+	if address, err := netip.ParseAddr(host); err == nil && address.Zone() == "" {
 		return ""
 	}
 	switch {
@@ -332,26 +360,42 @@ var (
 	hostWithPort = regexp.MustCompile(`^[^:]+:[0-9]+$`)
 )
 
-func (d *document) readSettings() (problem string) {
+// readSettings reads our own key and lists all that is wrong with it.
+func (d *document) readSettings() (problems []string) {
 	raw, ok := d.raw(fieldOurs)
 	if !ok || raw == "null" {
-		return ""
+		return nil
 	}
-	decoder := json.NewDecoder(strings.NewReader(raw))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&d.settings); err != nil {
-		var wrongType *json.UnmarshalTypeError
-		switch {
-		case errors.As(err, &wrongType) && wrongType.Field == "":
-			return "is not a JSON object"
-		case errors.As(err, &wrongType):
-			return fmt.Sprintf("has a %q that is a %s, not a %s", strings.TrimPrefix(wrongType.Field, "PasswordPolicy."), wrongType.Value, wrongType.Type)
+	ours := document{text: raw}
+	if ours.locate() != nil {
+		return []string{"is not a JSON object"}
+	}
+	known := d.settings.known()
+	var seen []string
+	for _, m := range ours.members {
+		if slices.Contains(seen, m.key) {
+			problems = append(problems, fmt.Sprintf("has %q more than once; keep one", m.key))
+			continue
 		}
-		return "has an unknown member (" + strings.TrimPrefix(err.Error(), "json: ") + "); it knows strategy, hash, passwordLength, " +
-			"excludeCharacters, excludeNumbers, excludePunctuation, excludeUppercase, excludeLowercase, requireEachIncludedType, " +
-			"sslServerName, ownerRole, twins"
+		seen = append(seen, m.key)
+		i := slices.IndexFunc(known, func(s setting) bool { return s.key == m.key })
+		if i < 0 {
+			problems = append(problems, fmt.Sprintf("has an unknown member %q; it knows %s", m.key, settingNames(known)))
+			continue
+		}
+		if json.Unmarshal([]byte(raw[m.start:m.end]), known[i].target) != nil {
+			problems = append(problems, fmt.Sprintf("has a %q that is not %s", m.key, known[i].kind))
+		}
 	}
-	return ""
+	return problems
+}
+
+func settingNames(settings []setting) string {
+	names := make([]string, len(settings))
+	for i, s := range settings {
+		names[i] = s.key
+	}
+	return strings.Join(names, ", ")
 }
 
 // readParams keeps the text members that only a driver can interpret.

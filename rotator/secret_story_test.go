@@ -7,6 +7,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/dbrotation/dbrotation/dbdrivers"
+	"github.com/dbrotation/dbrotation/dbdrivers/drivertest"
 	"github.com/dbrotation/dbrotation/rotator"
 )
 
@@ -28,6 +30,7 @@ func TestASecretWithFaultsIsRefusedInCreate(t *testing.T) {
 		{name: "an unknown strategy", edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "twice"})}, says: []string{`"twice" is not a strategy`, "single"}},
 		{name: "dual passwords on an engine without them", edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "dual-password"})}, says: []string{"no such feature"}},
 		{name: "an admin, and no strategy", edits: []func(map[string]any){set("masterarn", "arn:aws:secretsmanager:eu-west-1:000000000000:secret:admin-AbCdEf")}, says: []string{`"strategy": "single"`}},
+		{name: "an alternating strategy, said so", edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "alternating"})}, says: []string{`"dbrotation" asks for the strategy alternating, which this version cannot do`}},
 		{name: "twins for one account", edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "single", "twins": []string{"a", "b"}, "ownerRole": "o"})}, says: []string{"2 faults", "twins", "ownerRole"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -54,6 +57,43 @@ func TestASecretWithFaultsIsRefusedInCreate(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAnAdminsSecretInAnotherRegion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	abroad := *w
+	abroad.client = secretsmanager.New(w.client.Options(), func(options *secretsmanager.Options) { options.Region = "us-east-2" })
+	w.secret(abroad.adminSecret())
+	if err := w.rotate(); err != nil {
+		t.Fatal(err)
+	}
+	w.opens("AWSCURRENT")
+	if admin, _ := w.document("AWSCURRENT")["masterarn"].(string); !strings.Contains(admin, ":us-east-2:") {
+		t.Errorf("the admin's secret is %s", admin)
+	}
+}
+
+func TestASecretMayNotBeItsOwnAdmin(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.secret()
+	document := w.document("AWSCURRENT")
+	document["masterarn"], document["dbrotation"] = w.arn, map[string]any{"strategy": "single"}
+	w.putCurrent(document)
+	if cause := rotationCause(t, w.rotate()); !strings.Contains(cause, `"masterarn" names the secret itself`) {
+		t.Errorf("cause: %s", cause)
+	}
+	w.unchanged()
+}
+
+func TestTestNamesThePendingVersionsFaults(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.secret()
+	document := w.document("AWSCURRENT")
+	document["port"] = "abc"
+	wantClass(t, w.deliver(rotator.TestSecret, w.pend(encode(t, document))), rotator.ClassInvalidSecret, "the AWSPENDING version", `"port" is "abc"`)
 }
 
 func TestABinarySecretIsRefused(t *testing.T) {
@@ -101,12 +141,16 @@ func TestASecretThatReachesForMoreThanItsAccount(t *testing.T) {
 		{name: "an alias that the operator listed", app: []func(map[string]any){set("host", "alias.example.com")}, hosts: []string{"alias.example.com"}},
 		{name: "the admin's secret lacks fields", admin: []func(map[string]any){drop("host"), drop("engine")}, class: rotator.ClassUnsupported, says: []string{"secret:admin"}},
 		{name: "the admin's secret has faults, all named", admin: []func(map[string]any){drop("host"), set("port", "abc"), set("engine", "dbase")}, class: rotator.ClassInvalidSecret, says: []string{"secret:admin", "3 faults", `"host"`, `"port"`, `"engine"`}},
+		{name: "the admin's server is of another engine", admin: []func(map[string]any){set("engine", "other")}, class: rotator.ClassInvalidSecret, says: []string{"secret:admin", `"engine" is other`}},
 		{name: "the admin's password is wrong", admin: []func(map[string]any){set("password", strangePassword)}, class: rotator.ClassRefused, says: []string{"secret:admin"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			elsewhere := w.elsewhere("evil.example.com")
+			other := drivertest.NewFake(w.db)
+			other.SetTraits(dbdrivers.Traits{Engine: "other", DefaultPort: 5999})
+			w.config.Drivers["other"] = other
 			w.config.AdminHosts = row.hosts
 			w.db.CreateAccount("other", strangePassword)
 			app := append([]func(map[string]any){w.adminSecret(row.admin...)}, row.app...)

@@ -88,12 +88,16 @@ func TestFaultsOfADocument(t *testing.T) {
 		{"host as a URL", `{"engine":"e","host":"postgres://h","username":"u","password":"p"}`, []string{`"host" is a URL`}},
 		{"host that is a socket", `{"engine":"e","host":"/var/run/postgresql","username":"u","password":"p"}`, []string{`"host" is neither`}},
 		{"a list of hosts", `{"engine":"e","host":"a,b","username":"u","password":"p"}`, []string{`"host" is neither`}},
+		{"host with a zone", `{"engine":"e","host":"fe80::1%/var/run,other","username":"u","password":"p"}`, []string{`"host" is neither`}},
 		{"host with a newline", `{"engine":"e","host":"a\nb","username":"u","password":"p"}`, []string{`"host" is neither`}},
 		{"zero byte", `{"engine":"e","host":"h","username":"u\u0000","password":"p"}`, []string{`"username" holds a zero byte`}},
 		{"masterarn is a name", `{` + valid + `,"masterarn":"admin"}`, []string{`"masterarn" is not the ARN`}},
 		{"our key is text", `{` + valid + `,"dbrotation":"single"}`, []string{`"dbrotation" is not a JSON object`}},
-		{"our key has an unknown member", `{` + valid + `,"dbrotation":{"stratgy":"single"}}`, []string{`"dbrotation" has an unknown member (unknown field "stratgy")`}},
-		{"our key has a wrong type", `{` + valid + `,"dbrotation":{"passwordLength":"long"}}`, []string{`"dbrotation" has a "passwordLength" that is a string, not a int`}},
+		{"our key has an unknown member", `{` + valid + `,"dbrotation":{"stratgy":"single"}}`, []string{`"dbrotation" has an unknown member "stratgy"; it knows strategy, hash`}},
+		{"our key has a wrong type", `{` + valid + `,"dbrotation":{"passwordLength":"long"}}`, []string{`"dbrotation" has a "passwordLength" that is not a whole number`}},
+		{"our key is a list", `{` + valid + `,"dbrotation":[]}`, []string{`"dbrotation" is not a JSON object`}},
+		{"our key has several faults", `{` + valid + `,"dbrotation":{"Strategy":"single","hash":"md5","hash":"md5","twins":["a",1],"excludeNumbers":"no","passwordLength":32.5}}`,
+			[]string{`unknown member "Strategy"`, `"hash" more than once`, `"twins" that is not a list of strings`, `"excludeNumbers" that is not true or false`, `"passwordLength" that is not a whole number`}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			_, faults := parse(NewValue(row.text))

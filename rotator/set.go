@@ -25,10 +25,14 @@ func (a *attempt) set(ctx context.Context) error {
 	}
 	currentVersion, err := a.get(ctx, a.event.SecretID, VersionRef{Label: labelCurrent})
 	if errors.Is(err, ErrNoSuchVersion) {
-		return fail(ClassLabel, "", "the secret has no %s version: %w", labelCurrent, err)
+		return fail(ClassLabel, "Put the account's present credential under AWSCURRENT with PutSecretValue and rotate again.",
+			"the secret has no %s version: %w", labelCurrent, err)
 	}
 	if err != nil {
 		return err
+	}
+	if a.isDone(currentVersion) {
+		return nil
 	}
 	current, err := a.current(currentVersion)
 	if err != nil {
@@ -61,13 +65,32 @@ type change struct {
 	hash    string
 	admin   *admin // nil: the account changes its own
 
-	tried []try
+	tried tries
 }
 
 // try is one credential that was offered to the server.
 type try struct {
 	label string
 	err   error
+}
+
+// tries are one error of all that was offered.
+type tries []try
+
+func (t tries) Error() string {
+	texts := make([]string, len(t))
+	for i, try := range t {
+		texts[i] = fmt.Sprintf("%s: %v", try.label, try.err)
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (t tries) Unwrap() []error {
+	errs := make([]error, len(t))
+	for i, try := range t {
+		errs[i] = try.err
+	}
+	return errs
 }
 
 // run climbs the ladder: current; where the server refuses it, pending, for an
@@ -117,9 +140,7 @@ func (c *change) as(password dbdrivers.Password) dbdrivers.Login {
 // from sets the password, given that login is believed to open the database.
 // Its error is a refusal only if the server refused login itself.
 func (c *change) from(ctx context.Context, label string, login dbdrivers.Login) error {
-	if c.outcome == "" {
-		c.outcome = "set"
-	}
+	c.outcome = "set"
 	if c.admin == nil {
 		err := c.setPassword(ctx, dbdrivers.SetPasswordRequest{
 			As: login, Account: login.Username, Password: c.pending, Hash: c.hash,
@@ -158,10 +179,13 @@ func (c *change) byAdmin(ctx context.Context) error {
 // notARefusal keeps an admin's refusal from being read as the account's.
 type notARefusal struct{ error }
 
+// As reaches the client's own error.
+func (n notARefusal) As(target any) bool { return errors.As(n.error, target) }
+
 // previous returns the AWSPREVIOUS password where it is worth a sign-in, else
 // nil.
 func (c *change) previous(ctx context.Context, current *document) (*dbdrivers.Password, error) {
-	if c.traits.CountsRefusals && c.refusals >= 2 {
+	if c.refusalsAreSpent() {
 		c.tried = append(c.tried, try{labelPrevious, errors.New("not tried: two refusals in a row are as many as this engine may safely be given")})
 		return nil, nil
 	}
@@ -197,25 +221,44 @@ func (c *change) settle(ctx context.Context, err error) error {
 	if !errors.Is(err, dbdrivers.ErrPasswordRules) {
 		return fmt.Errorf("setting the password: %w", err)
 	}
-	if opens := c.verify(ctx, c.current); opens != nil {
-		return fmt.Errorf("setting the password: %w (the label stays: signing in as current to make sure: %w)", err, plain(opens))
-	}
-	if opens := c.verify(ctx, c.as(c.pending)); !errors.Is(opens, dbdrivers.ErrRefused) {
-		return fmt.Errorf("setting the password: %w (the label stays: the pending password was not refused)", err)
-	}
 	token := c.event.ClientRequestToken
+	adapt := "Adapt the password policy (PASSWORD_LENGTH, EXCLUDE_CHARACTERS, ... or the secret's own) to the rule, and rotate again. "
+	if doubt := c.doubt(ctx); doubt != nil {
+		return fail(ClassPasswordRules, adapt+"AWSPENDING is taken off the version "+token+" as soon as current opens the database and pending does not; "+
+			"where current does not hold the account's true password, put that under AWSCURRENT with PutSecretValue first.",
+			"setting the password: %w (the label stays: %w)", err, doubt)
+	}
 	moved := c.store(ctx, "taking AWSPENDING off the refused version", func(ctx context.Context) error {
 		return c.config.Secrets.MoveLabel(ctx, MoveLabelRequest{SecretID: c.event.SecretID, Label: labelPending, From: token})
 	})
 	if moved != nil {
-		return fmt.Errorf("setting the password: %w (and %w)", err, moved)
+		_, remedy := classOf(moved)
+		return fail(ClassPasswordRules, strings.TrimSpace(adapt+"The next delivery tries again to take AWSPENDING off the version "+token+". "+remedy),
+			"setting the password: %w (and %w)", err, moved)
 	}
-	return fail(ClassPasswordRules, "Adapt the password policy (PASSWORD_LENGTH, EXCLUDE_CHARACTERS, ... or the secret's own) to the rule, and rotate again. "+
-		"Current still opens the database, and AWSPENDING was taken off the version "+token+".", "setting the password: %w", err)
+	return fail(ClassPasswordRules, adapt+"Current still opens the database, and AWSPENDING was taken off the version "+token+".",
+		"setting the password: %w", err)
 }
 
-// plain keeps a second error's class from being taken for the first one's.
-func plain(err error) error { return errors.New(err.Error()) }
+// doubt says why it is not proven that the database holds current and not
+// pending; nil where it is. What the ladder has shown is not asked again.
+func (c *change) doubt(ctx context.Context) error {
+	if errors.Is(c.tried[0].err, dbdrivers.ErrRefused) {
+		return errors.New("current does not open the database")
+	}
+	if err := c.verify(ctx, c.current); err != nil {
+		return fmt.Errorf("signing in as current to make sure: %w", err)
+	}
+	if err := c.verify(ctx, c.as(c.pending)); !errors.Is(err, dbdrivers.ErrRefused) {
+		return errors.New("the pending password was not refused")
+	}
+	return nil
+}
+
+// refusalsAreSpent reports whether another refusal could lock the account.
+func (c *change) refusalsAreSpent() bool {
+	return c.traits.CountsRefusals && c.refusals >= greatestRefusals
+}
 
 // shows waits, on an engine that settles late, until the new password opens.
 func (c *change) shows(ctx context.Context) error {
@@ -224,7 +267,7 @@ func (c *change) shows(ctx context.Context) error {
 	}
 	err := poll(ctx, greatestSettling, func() (bool, error) {
 		err := c.verify(ctx, c.as(c.pending))
-		return isPassword(err), err
+		return isPassword(err) || c.refusalsAreSpent(), err
 	})
 	if !isPassword(err) {
 		return fmt.Errorf("waiting for the new password to show: %w", err)
@@ -234,14 +277,10 @@ func (c *change) shows(ctx context.Context) error {
 
 // nothingOpens names each credential that was tried, by its label.
 func (c *change) nothingOpens() error {
-	texts := make([]string, len(c.tried))
-	for i, t := range c.tried {
-		texts[i] = fmt.Sprintf("%s: %v", t.label, t.err)
-	}
-	remedy := "Nothing was changed. Put the account's true password under AWSCURRENT with PutSecretValue and rotate again"
+	remedy := "Nothing was changed. Put the account's true password under AWSCURRENT with PutSecretValue and rotate again " +
+		"(a version that lost its label in an earlier rotation may hold it; ListSecretVersionIds lists those too)"
 	if c.admin != nil {
 		remedy += ", or set the function's ADMIN_MAY_RESET to true for one rotation, to let the admin set it"
 	}
-	return fail(ClassNothingOpens, remedy+".", "no credential of the secret opens the database as %q (%s)",
-		c.current.Username, strings.Join(texts, "; "))
+	return fail(ClassNothingOpens, remedy+".", "no credential of the secret opens the database as %q (%w)", c.current.Username, c.tried)
 }

@@ -1,7 +1,9 @@
 package rotator_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 
 	"github.com/dbrotation/dbrotation/dbdrivers"
 	"github.com/dbrotation/dbrotation/dbdrivers/drivertest"
+	"github.com/dbrotation/dbrotation/integration/localaws"
 	"github.com/dbrotation/dbrotation/rotator"
 )
 
@@ -70,9 +73,7 @@ func TestSetFindsOutWhichPasswordTheAccountHas(t *testing.T) {
 			w := newWorld(t)
 			w.config.AdminMayReset = row.mayReset
 			if row.counts {
-				traits := w.driver.Traits()
-				traits.CountsRefusals = true
-				w.driver.SetTraits(traits)
+				w.countRefusals()
 			}
 			var edits []func(map[string]any)
 			if row.byAdmin {
@@ -205,12 +206,13 @@ func TestAPasswordThatTheServersRulesRefuse(t *testing.T) {
 		w := newWorld(t)
 		w.secret()
 		w.db.Rules(refuseAll)
-		cause := rotationCause(t, w.rotate())
+		if w.rotate() == nil {
+			t.Error("the rotation went through")
+		}
 		if w.text("AWSPENDING") != "" {
 			t.Error("AWSPENDING is still there")
 		}
 		w.unchanged()
-		_ = cause // the service retried with the same token, which carries no label any more
 		if !strings.Contains(w.log.String(), "at least two umlauts") {
 			t.Error("the log does not name the rule")
 		}
@@ -250,12 +252,149 @@ func TestAPasswordThatTheServersRulesRefuse(t *testing.T) {
 		token := w.threeVersions(w.adminSecret())
 		w.db.CreateAccount("app", previousPassword)
 		w.db.Rules(refuseAll)
-		wantClass(t, w.deliver(rotator.SetSecret, token), rotator.ClassPasswordRules, "the label stays")
+		wantClass(t, w.deliver(rotator.SetSecret, token), rotator.ClassPasswordRules, "the label stays", "PutSecretValue")
+		if w.labels(token) != "AWSPENDING" {
+			t.Errorf("labels %q", w.labels(token))
+		}
+		if _, refused := w.db.SignIns(); refused != 2 {
+			t.Errorf("%d refused sign-ins, want current's and pending's: what was refused was offered again", refused)
+		}
+	})
+	t.Run("the label stays where the pending password opens after all", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		token := w.threeVersions()
+		w.db.CreateAccount("app", currentPassword)
+		w.config.Drivers = map[string]dbdrivers.Driver{"fake": eitherOpens{w.driver}}
+		w.db.Rules(refuseAll)
+		wantClass(t, w.deliver(rotator.SetSecret, token), rotator.ClassPasswordRules, "the label stays", "was not refused")
 		if w.labels(token) != "AWSPENDING" {
 			t.Errorf("labels %q", w.labels(token))
 		}
 	})
+	t.Run("an operator's reset is refused where refusals are counted", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.config.AdminMayReset = true
+		w.countRefusals()
+		token := w.threeVersions(w.adminSecret())
+		w.db.CreateAccount("app", strangePassword)
+		w.db.LockAfter(3)
+		w.db.Rules(refuseAll)
+		wantClass(t, w.deliver(rotator.SetSecret, token), rotator.ClassPasswordRules, "the label stays")
+		if _, refused := w.db.SignInsOf("app"); refused != 2 || !w.db.Opens("app", strangePassword) {
+			t.Errorf("%d refused sign-ins, or the account is locked", refused)
+		}
+	})
+	t.Run("the label cannot be taken off yet", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		token := w.threeVersions()
+		w.db.CreateAccount("app", currentPassword)
+		w.db.Rules(refuseAll)
+		w.aws.Inject(localaws.Fault{Kind: localaws.FailBefore, Operation: "UpdateSecretVersionStage", Code: "AccessDeniedException", Times: -1})
+		err := w.deliver(rotator.SetSecret, token)
+		w.aws.ClearFaults()
+		wantClass(t, err, rotator.ClassPasswordRules, "two umlauts", "secretsmanager:UpdateSecretVersionStage", "role")
+		if w.labels(token) != "AWSPENDING" {
+			t.Errorf("labels %q", w.labels(token))
+		}
+		wantClass(t, w.deliver(rotator.SetSecret, token), rotator.ClassPasswordRules)
+		if w.labels(token) != "" {
+			t.Errorf("labels %q after the next delivery", w.labels(token))
+		}
+	})
 }
+
+// eitherOpens is a server that lets everyone in who only signs in: another
+// delivery's change is on its way.
+type eitherOpens struct{ dbdrivers.Driver }
+
+func (eitherOpens) Verify(context.Context, dbdrivers.VerifyRequest) error { return nil }
+
+// countRefusals makes the engine one that counts refused sign-ins.
+func (w *world) countRefusals() {
+	traits := w.driver.Traits()
+	traits.CountsRefusals = true
+	w.driver.SetTraits(traits)
+}
+
+func TestAPreviousVersionThatIsNotTheAccounts(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name string
+		edit func(map[string]any)
+		says string
+	}{
+		{"it names another account", set("username", "other"), "another account or server"},
+		{"it names another host", set("host", "evil.example.com"), "another account or server"},
+		{"it names another port", set("port", 6000), "another account or server"},
+		{"it is no document", drop("username"), "not a valid document"},
+		{"it holds current's password", set("password", currentPassword), "a password that was refused"},
+		{"it holds pending's password", set("password", pendingPassword), "a password that was refused"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			evil := w.elsewhere("evil.example.com")
+			token := w.threeVersions()
+			w.move("AWSPREVIOUS", w.edited(func(document map[string]any) {
+				document["password"] = previousPassword
+				row.edit(document)
+			}))
+			w.db.CreateAccount("app", previousPassword)
+			wantClass(t, w.deliver(rotator.SetSecret, token), rotator.ClassNothingOpens, "AWSPREVIOUS: not tried: ", row.says)
+			if _, refused := w.db.SignIns(); refused != 2 || !w.db.Opens("app", previousPassword) {
+				t.Errorf("%d refused sign-ins, want 2, or the password changed", refused)
+			}
+			if ok, refused := evil.SignIns(); ok+refused != 0 {
+				t.Error("someone signed in where previous pointed")
+			}
+		})
+	}
+}
+
+func TestTheClientsOwnErrorIsReached(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name    string
+		byAdmin bool
+		passes  int // sign-ins before the refusals
+		refused int
+		class   rotator.Class
+	}{
+		{"nothing opens", false, 0, 3, rotator.ClassNothingOpens},
+		{"the admin is refused", true, 1, 1, rotator.ClassRefused},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			var edits []func(map[string]any)
+			if row.byAdmin {
+				edits = append(edits, w.adminSecret())
+			}
+			token := w.threeVersions(edits...)
+			w.db.CreateAccount("app", currentPassword)
+			for range row.passes {
+				w.db.FailNext(nil, drivertest.AtSignIn)
+			}
+			for range row.refused {
+				w.db.FailNext(fmt.Errorf("%w: %w", dbdrivers.ErrRefused, &clientError{code: 1045}), drivertest.AtSignIn)
+			}
+			err := w.deliver(rotator.SetSecret, token)
+			wantClass(t, err, row.class)
+			var client *clientError
+			if !errors.As(err, &client) || client.code != 1045 {
+				t.Errorf("the client's error is not in the chain of %v", err)
+			}
+		})
+	}
+}
+
+// clientError is a client library's own error.
+type clientError struct{ code int }
+
+func (*clientError) Error() string { return "access denied" }
 
 func TestAPendingVersionThatWasTamperedWith(t *testing.T) {
 	t.Parallel()
@@ -295,6 +434,26 @@ func TestAPendingVersionThatWasTamperedWith(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestALateChangeIsNotWaitedForAtTheCostOfTheAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	traits := w.driver.Traits()
+	traits.SettlesLate, traits.CountsRefusals = true, true
+	w.driver.SetTraits(traits)
+	token := w.threeVersions()
+	w.db.CreateAccount("app", currentPassword)
+	w.db.LockAfter(4)
+	w.db.SettleAfter(2)
+	wantClass(t, w.deliver(rotator.SetSecret, token), rotator.ClassRefused, "waiting for the new password to show")
+	if _, refused := w.db.SignIns(); refused != 2 {
+		t.Errorf("%d refused sign-ins, want 2", refused)
+	}
+	if err := w.deliver(rotator.SetSecret, token); err != nil {
+		t.Fatal(err)
+	}
+	w.opens("AWSPENDING")
 }
 
 func TestAnEngineThatSettlesLateIsWaitedFor(t *testing.T) {

@@ -32,9 +32,10 @@ func ParseStrategy(name string) (Strategy, error) {
 func (r *Rotator) strategy(d *document, engine string) (Strategy, []Fault) {
 	var chosen Strategy
 	var faults []Fault
+	asks := fmt.Sprintf("%q asks for", fieldOurs)
 	switch {
 	case r.config.Strategy != "":
-		chosen = r.config.Strategy
+		chosen, asks = r.config.Strategy, "the function's STRATEGY asks for"
 	case d.settings.Strategy != "":
 		parsed, err := ParseStrategy(d.settings.Strategy)
 		if err != nil {
@@ -42,17 +43,17 @@ func (r *Rotator) strategy(d *document, engine string) (Strategy, []Fault) {
 		}
 		chosen = parsed
 	case d.adminARN != "":
-		chosen = Alternating
+		chosen, asks = Alternating, fmt.Sprintf("a secret with %q that names no strategy asks for", fieldAdmin)
 	default:
 		chosen = Single
 	}
 	switch chosen {
 	case Alternating:
-		faults = append(faults, Fault{fieldOurs, fmt.Sprintf("needs a strategy: a secret with %q alternates two accounts unless it says otherwise, "+
-			"which this version cannot do for %s; set {\"strategy\": %q} to let the admin change this one account's password, "+
-			"or the function's STRATEGY", fieldAdmin, engine, Single)})
+		faults = append(faults, Fault{Problem: fmt.Sprintf("%s the strategy %s, which this version cannot do for %s; "+
+			"to change this one account's password set {%q: {\"strategy\": %q}} in the secret, or the function's STRATEGY, which comes first",
+			asks, Alternating, engine, fieldOurs, Single)})
 	case DualPassword:
-		faults = append(faults, Fault{fieldOurs, fmt.Sprintf("asks for the strategy %s, but %s has no such feature: an account there has one password", DualPassword, engine)})
+		faults = append(faults, Fault{Problem: fmt.Sprintf("%s the strategy %s, but %s has no such feature: an account there has one password", asks, DualPassword, engine)})
 	case Single:
 		if d.settings.OwnerRole != "" {
 			faults = append(faults, Fault{fieldOurs, "has an ownerRole, which only the strategy alternating uses"})

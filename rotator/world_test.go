@@ -254,6 +254,33 @@ func (w *world) deliverAll(steps []rotator.Step, token string, check func(error)
 	}
 }
 
+// putCurrent stores another document under AWSCURRENT, as an operator would.
+func (w *world) putCurrent(document map[string]any) {
+	w.t.Helper()
+	text := encode(w.t, document)
+	if _, err := w.client.PutSecretValue(context.Background(), &secretsmanager.PutSecretValueInput{SecretId: &w.arn, SecretString: &text}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// move moves a label to a version.
+func (w *world) move(label, to string) {
+	w.t.Helper()
+	out, err := w.client.DescribeSecret(context.Background(), &secretsmanager.DescribeSecretInput{SecretId: &w.arn})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	input := &secretsmanager.UpdateSecretVersionStageInput{SecretId: &w.arn, VersionStage: &label, MoveToVersionId: &to}
+	for id, labels := range out.VersionIdsToStages {
+		if slices.Contains(labels, label) {
+			input.RemoveFromVersionId = &id
+		}
+	}
+	if _, err := w.client.UpdateSecretVersionStage(context.Background(), input); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // document returns the document under a label, or nil.
 func (w *world) document(label string) map[string]any {
 	w.t.Helper()

@@ -72,7 +72,7 @@ func prints(err error) []string {
 	if encoded, failed := json.Marshal(err); failed == nil {
 		texts = append(texts, string(encoded))
 	}
-	switch wrapping := err.(type) {
+	switch wrapping := err.(type) { //nolint:errorlint // each layer is printed by itself
 	case interface{ Unwrap() error }:
 		texts = append(texts, prints(wrapping.Unwrap())...)
 	case interface{ Unwrap() []error }:

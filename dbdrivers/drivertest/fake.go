@@ -27,6 +27,7 @@ func NewFake(servers ...*FakeServer) *Fake {
 	f := &Fake{
 		servers: make(map[string]*FakeServer, len(servers)),
 		traits: dbdrivers.Traits{
+			Engine:          "fake",
 			DefaultPort:     5999,
 			DefaultDatabase: "fake",
 			Username:        dbdrivers.Limit{Max: 63, Bytes: true},

@@ -8,7 +8,10 @@ import (
 	"github.com/dbrotation/dbrotation/dbdrivers/drivertest"
 )
 
-func TestFakeConforms(t *testing.T) {
+func TestFakeConforms(t *testing.T) { conform(t, nil) }
+
+// conform runs the suite on the fake, or on what breaks makes of it.
+func conform(t *testing.T, breaks func(dbdrivers.Driver, *drivertest.FakeServer) dbdrivers.Driver) {
 	srv := drivertest.NewFakeServer("db.fake")
 	noTLS, stranger, otherName := drivertest.NewFakeServer("plain.fake"), drivertest.NewFakeServer("stranger.fake"), drivertest.NewFakeServer("other.fake")
 	noTLS.SetTLSFault("the server offers no TLS")
@@ -22,8 +25,12 @@ func TestFakeConforms(t *testing.T) {
 	at := func(s *drivertest.FakeServer) func(*testing.T) dbdrivers.Login {
 		return func(*testing.T) dbdrivers.Login { return login(s.Host(), "app", "app-password") }
 	}
+	var driver dbdrivers.Driver = drivertest.NewFake(srv, noTLS, stranger, otherName)
+	if breaks != nil {
+		driver = breaks(driver, srv)
+	}
 	drivertest.Run(t, drivertest.Fixture{
-		Driver: drivertest.NewFake(srv, noTLS, stranger, otherName),
+		Driver: driver,
 		Account: func(_ *testing.T, user, password string) dbdrivers.Login {
 			srv.CreateAccount(user, password)
 			return login(srv.Host(), user, password)
@@ -35,6 +42,7 @@ func TestFakeConforms(t *testing.T) {
 		NoTLS:            at(noTLS),
 		UnknownAuthority: at(stranger),
 		OtherName:        at(otherName),
+		Environment:      map[string]string{"PGHOST": "elsewhere.invalid"},
 	})
 }
 

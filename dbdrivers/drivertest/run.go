@@ -43,11 +43,16 @@ func Run(t *testing.T, f Fixture) {
 			})
 		}
 	})
+	// No other test signs in as the admin now.
+	t.Run("an admin signs in once", f.testAdminSignIns)
 	t.Run("no password is in the server's log", f.testLog)
 }
 
 func (f Fixture) testTraits(t *testing.T) {
 	traits := f.Driver.Traits()
+	if traits.Engine == "" {
+		t.Error("no name of the engine; by it an admin's secret is known to be of the same one")
+	}
 	if traits.DefaultPort < 1 || traits.DefaultPort > 65535 {
 		t.Errorf("default port %d", traits.DefaultPort)
 	}
@@ -109,8 +114,9 @@ func (f Fixture) testByAdmin(t *testing.T) {
 
 	wrong := admin
 	wrong.Password = dbdrivers.NewPassword(newPassword())
-	err := a.set(wrong, newPassword())
-	wantClass(t, err, dbdrivers.ErrRefused, wrong.Password.Reveal(), admin.Password.Reveal())
+	never := newPassword()
+	err := a.set(wrong, never)
+	wantClass(t, err, dbdrivers.ErrRefused, wrong.Password.Reveal(), admin.Password.Reveal(), never)
 	a.mustOpen(next)
 
 	err = f.set(t, admin, newName(), next)
@@ -145,10 +151,10 @@ func (f Fixture) testBarred(t *testing.T) {
 	if f.Bar == nil {
 		return
 	}
-	a, wrong := f.account(t), newPassword()
+	a, wrong, next := f.account(t), newPassword(), newPassword()
 	f.Bar(t, a.name())
 	wantClass(t, f.verify(t, a.login), dbdrivers.ErrBarred, a.old())
-	wantClass(t, a.set(a.login, newPassword()), dbdrivers.ErrBarred, a.old())
+	wantClass(t, a.set(a.login, next), dbdrivers.ErrBarred, a.old(), next)
 	wantClass(t, f.verify(t, a.with(wrong)), dbdrivers.ErrRefused, wrong, a.old())
 }
 
@@ -173,14 +179,17 @@ func (f Fixture) testLeaves(t *testing.T) {
 	}
 }
 
-func (f Fixture) testUnknownHash(t *testing.T) {
-	a := f.account(t)
-	ctx, cancel := contextOf(t)
+func (a account) setHashed(password, hash string) error {
+	ctx, cancel := contextOf(a.t)
 	defer cancel()
-	next := newPassword()
-	err := f.Driver.SetPassword(ctx, dbdrivers.SetPasswordRequest{
-		As: a.login, Account: a.name(), Password: dbdrivers.NewPassword(next), Hash: "rot13",
+	return a.fixture.Driver.SetPassword(ctx, dbdrivers.SetPasswordRequest{
+		As: a.login, Account: a.name(), Password: dbdrivers.NewPassword(password), Hash: hash,
 	})
+}
+
+func (f Fixture) testUnknownHash(t *testing.T) {
+	a, next := f.account(t), newPassword()
+	err := a.setHashed(next, "rot13")
 	wantClass(t, err, dbdrivers.ErrUnsupported, next, a.old())
 	a.mustOpen(a.old())
 }
@@ -216,11 +225,22 @@ func (f Fixture) testSignIns(t *testing.T) {
 	}
 }
 
+func (f Fixture) testAdminSignIns(t *testing.T) {
+	if f.Admin == nil {
+		return
+	}
+	a, next := f.account(t), newPassword()
+	admin := account{t: t, fixture: f, login: f.Admin(t)}
+	if got, want := admin.signIns(func() { WantSafe(t, a.set(admin.login, next), next) }), "1 taken, 0 refused"; got != want {
+		t.Errorf("SetPassword by an admin: the server counted %s of the admin; want %s", got, want)
+	}
+}
+
 func (f Fixture) testLog(t *testing.T) {
 	if f.Log == nil || f.ShowsPasswords {
 		return
 	}
-	a, next := f.account(t), newPassword()
+	a, next, wrong := f.account(t), newPassword(), newPassword()
 	if err := a.set(a.login, next); err != nil {
 		t.Fatalf("SetPassword: %v", err)
 	}
@@ -229,12 +249,12 @@ func (f Fixture) testLog(t *testing.T) {
 			t.Fatalf("SetPassword by an admin: %v", err)
 		}
 	}
-	WantSafe(t, a.set(a.with(newPassword()), next), next)
+	WantSafe(t, a.set(a.with(wrong), next), next, wrong)
 	log := f.Log(t)
 	if !strings.Contains(log, a.name()) {
 		t.Fatal("the log does not tell of the account; it proves nothing")
 	}
-	for _, secret := range []string{next, encoded(next)} {
+	for _, secret := range []string{next, encoded(next), wrong, encoded(wrong)} {
 		if strings.Contains(log, secret) {
 			t.Error("the server's log holds a password")
 		}

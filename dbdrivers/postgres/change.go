@@ -42,7 +42,8 @@ func (c *change) run(ctx context.Context) error {
 		if _, undone := c.session.Run(ctx, "ROLLBACK"); undone != nil {
 			return err
 		}
-		if !pause(ctx, time.Duration(1+rand.IntN(5*(try+1)))*time.Millisecond) {
+		wait := time.Duration(1+rand.IntN(5*(try+1))) * time.Millisecond //nolint:gosec // it scatters retries and guards nothing
+		if !pause(ctx, wait) {
 			return err
 		}
 	}
@@ -111,10 +112,16 @@ func (c *change) once(ctx context.Context) error {
 
 // hash settles the form of the verifier. An account that has just signed in by
 // SCRAM keeps SCRAM, whatever password_encryption says: a host rule may demand
-// it, and then a weaker form would lock the account out.
+// it, which nothing shows, and then md5 would lock the account out.
 func (c *change) hash(f facts) (string, error) {
-	if c.req.Hash == "" && c.req.BySelf() && c.session.BySCRAM() {
-		return hashSCRAM, nil
+	if c.req.BySelf() && c.session.BySCRAM() {
+		switch c.req.Hash {
+		case "":
+			return hashSCRAM, nil
+		case hashMD5:
+			return "", fmt.Errorf("the account signs in by SCRAM, and where a host rule demands that, %q would lock it out; "+
+				"take the hash out of the secret, or set an md5 password once by hand and see that it opens", hashMD5)
+		}
 	}
 	return wantedHash(c.req.Hash, f.encryption)
 }

@@ -46,6 +46,7 @@ var dialect = pgwire.Dialect{
 // limit that its clients would not have sooner.
 func (Driver) Traits() dbdrivers.Traits {
 	return dbdrivers.Traits{
+		Engine:          "postgres",
 		DefaultPort:     5432,
 		DefaultDatabase: defaultDatabase,
 		Username:        dbdrivers.Limit{Max: maxName, Bytes: true},
@@ -62,8 +63,10 @@ func (Driver) Traits() dbdrivers.Traits {
 // Verify signs in and asks the server whom it took the login for. An account
 // that is set to act as another role (ALTER ROLE ... SET role) must also do so:
 // where it no longer may, the server lets it in with a warning only, and the
-// application would meet missing privileges. That is [dbdrivers.ErrBarred],
-// because the password itself was right.
+// application would meet missing privileges. That is [dbdrivers.ErrPrivilege]
+// and not [dbdrivers.ErrBarred], because the account does enter: an
+// application may be at work, and its password must not change before the
+// new one can be verified.
 func (Driver) Verify(ctx context.Context, req dbdrivers.VerifyRequest) (err error) {
 	login := withDatabase(req.Login)
 	session, err := pgwire.Connect(ctx, login, dialect)
@@ -76,7 +79,8 @@ func (Driver) Verify(ctx context.Context, req dbdrivers.VerifyRequest) (err erro
 
 // SetPassword sets an account's password, by the account itself or by an
 // admin: a role with CREATEROLE and, from version 16 on, ADMIN OPTION on the
-// account. An admin's change is refused ([dbdrivers.ErrUnsupported]) for
+// account. What [Driver.Verify] would find fault with afterwards, an account's
+// own change finds first. An admin's change is refused ([dbdrivers.ErrUnsupported]) for
 // superusers, for roles that the server or Amazon RDS reserves, and for roles
 // that share the admin's own power.
 func (Driver) SetPassword(ctx context.Context, req dbdrivers.SetPasswordRequest) error {

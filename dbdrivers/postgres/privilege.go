@@ -15,6 +15,8 @@ import (
 
 // facts are what a change depends on, as the session that makes it sees them.
 type facts struct {
+	// major is the server's version, zero where it does not tell.
+	major      int
 	encryption string
 	iterations pgwire.Value
 	// restricted is true where RDS lets only members of rds_password change
@@ -37,7 +39,7 @@ type facts struct {
 // need not exist. $1 is the account.
 //
 // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.RestrictPasswordMgmt.html
-const askFacts = `SELECT session_user, current_setting('password_encryption'), current_setting('scram_iterations', true),
+const askFacts = `SELECT current_setting('password_encryption'), current_setting('scram_iterations', true),
  coalesce(current_setting('rds.restrict_password_commands', true), '') IN ('on', '1', 'true')
    AND NOT coalesce((SELECT pg_has_role(current_user, r.oid, 'MEMBER') FROM pg_roles r WHERE r.rolname = 'rds_password'), false),
  current_user, me.rolsuper, me.rolcreaterole, t.oid IS NOT NULL, t.rolsuper, t.rolreplication,
@@ -51,26 +53,34 @@ const askFacts = `SELECT session_user, current_setting('password_encryption'), c
 // change its own password. An admin keeps its: CREATEROLE may come from there.
 func (c *change) ask(ctx context.Context) (facts, error) {
 	statements := begin(ctx, c.session.Major(), "READ WRITE")
+	statements = append(statements, pgwire.Statement{SQL: durable})
+	who := len(statements)
+	statements = append(statements, pgwire.Statement{SQL: whoAmI})
 	if c.req.BySelf() {
 		statements = append(statements, pgwire.Statement{SQL: "SET LOCAL ROLE NONE"})
 	}
 	statements = append(statements, pgwire.Statement{SQL: askFacts, Parameters: []string{c.req.Account}})
-	rows, err := open(ctx, c.session, statements)
+	answers, err := open(ctx, c.session, statements)
 	if err != nil {
 		return facts{}, pgwire.Classify(c.doing, err, pgwire.Unchanged, opening)
 	}
-	if len(rows) != 1 || len(rows[0]) != 13 {
-		return facts{}, dbdrivers.Classify(dbdrivers.ErrUnsupported, c.doing, errors.New("the server does not answer as PostgreSQL does"))
-	}
-	row := rows[0]
-	if err := sameUser(row[0].Text, c.req.As.Username); err != nil {
+	me, err := identify(answers[who], c.req.As.Username)
+	if err != nil {
 		return facts{}, dbdrivers.Classify(dbdrivers.ErrUnsupported, c.doing, err)
 	}
+	if err := me.misled(); err != nil && c.req.BySelf() {
+		return facts{}, dbdrivers.Classify(dbdrivers.ErrPrivilege, c.doing, err)
+	}
+	answer := answers[len(answers)-1]
+	if len(answer) != 1 || len(answer[0]) != 12 {
+		return facts{}, dbdrivers.Classify(dbdrivers.ErrUnsupported, c.doing, errors.New("the server does not answer as PostgreSQL does"))
+	}
+	row := answer[0]
 	return facts{
-		encryption: row[1].Text, iterations: row[2], restricted: row[3].Is(),
-		actor: row[4].Text, actorSuperuser: row[5].Is(), actorCreateRole: row[6].Is(),
-		exists: row[7].Is(), accountSuperuser: row[8].Is(), accountReplication: row[9].Is(),
-		accountSharesAdmin: row[10].Is(), accountRDSAdmin: row[11].Is(), adminOption: row[12].Is(),
+		major: c.session.Major(), encryption: row[0].Text, iterations: row[1], restricted: row[2].Is(),
+		actor: row[3].Text, actorSuperuser: row[4].Is(), actorCreateRole: row[5].Is(),
+		exists: row[6].Is(), accountSuperuser: row[7].Is(), accountReplication: row[8].Is(),
+		accountSharesAdmin: row[9].Is(), accountRDSAdmin: row[10].Is(), adminOption: row[11].Is(),
 	}, nil
 }
 
@@ -132,10 +142,7 @@ func fenced(f facts) string {
 // 16 changed: until then CREATEROLE alone sufficed to change other accounts.
 //
 // https://www.postgresql.org/docs/16/release-16.html
-func (c *change) before16() bool {
-	major := c.session.Major()
-	return major > 0 && major < 16
-}
+func (f facts) before16() bool { return f.major > 0 && f.major < 16 }
 
 // lacksPrivilege follows the server's own rules. Where the server does not tell
 // its version, its answer to the change is waited for.
@@ -145,12 +152,12 @@ func (c *change) lacksPrivilege(f facts) bool {
 		return true
 	case f.actorSuperuser:
 		return false
-	case f.accountReplication && c.before16():
+	case f.accountReplication && f.before16():
 		return true
-	case c.req.BySelf() || c.session.Major() == 0:
+	case c.req.BySelf() || f.major == 0:
 		return false
 	}
-	return !f.actorCreateRole || !f.adminOption && !c.before16()
+	return !f.actorCreateRole || !f.adminOption && !f.before16()
 }
 
 // missing names the privilege that a change lacks, as the statement that
@@ -160,14 +167,16 @@ func (c *change) missing(f facts) string {
 	switch {
 	case f.restricted:
 		return "Amazon RDS lets only members of rds_password change passwords (rds.restrict_password_commands); run: GRANT rds_password TO " + actor
-	case f.accountReplication && c.before16():
+	case f.accountReplication && f.before16():
 		return "the account has REPLICATION, and before version 16 only a superuser changes the password of such an account; " +
 			"upgrade the server, or rotate with a superuser as \"masterarn\""
 	case c.req.BySelf():
 		return "the server does not let the account change its own password; rotate with an admin as \"masterarn\""
 	case !f.actorCreateRole:
 		return "the admin lacks CREATEROLE; as a superuser run: ALTER ROLE " + actor + " CREATEROLE"
+	case !f.adminOption && !f.before16():
+		return "the admin lacks ADMIN OPTION on the account; as the role that created the account, or as a superuser, run: GRANT " +
+			account + " TO " + actor + " WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
 	}
-	return "the admin lacks ADMIN OPTION on the account; as the role that created the account, or as a superuser, run: GRANT " +
-		account + " TO " + actor + " WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
+	return "the server does not let this admin change the account, though it has the rights that PostgreSQL asks for; an extension or the provider restricts it"
 }

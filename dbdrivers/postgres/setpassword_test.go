@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
@@ -53,6 +54,25 @@ func TestRoleSettingsDoNotStandInTheWay(t *testing.T) {
 	})
 }
 
+// TestAcknowledgedMeansOnDisk is a role whose commits are not waited for, on a
+// server that writes them out only every ten seconds.
+func TestAcknowledgedMeansOnDisk(t *testing.T) {
+	t.Parallel()
+	s := start(t, dbservers.PostgresOptions{Version: newest, Settings: map[string]string{"wal_writer_delay": "10s"}})
+	login := s.user(t, "hasty", "old-password")
+	s.exec(t, "ALTER ROLE hasty SET synchronous_commit = off")
+	var before string
+	s.ask(t, &before, "SELECT pg_current_wal_insert_lsn()::text")
+	if err := setOwn(t, login, "new-password"); err != nil {
+		t.Fatal(err)
+	}
+	var written bool
+	s.ask(t, &written, "SELECT pg_current_wal_flush_lsn() > $1::text::pg_lsn", before)
+	if !written {
+		t.Error("the change was acknowledged before it was on disk")
+	}
+}
+
 // TestActingAsAnotherChangesItsOwn is a role that signs in and acts as its
 // sibling: "my own password" must not be the sibling's.
 func TestActingAsAnotherChangesItsOwn(t *testing.T) {
@@ -67,6 +87,25 @@ func TestActingAsAnotherChangesItsOwn(t *testing.T) {
 		}
 		if err := verify(t, sibling); err != nil {
 			t.Errorf("the sibling's password: %v", err)
+		}
+	})
+}
+
+// TestWhatVerifyWouldRefuseIsNotSet is an account that signs in and works, but
+// not as the role it is set to act as. Were its password changed, no
+// verification of the new one could succeed, and the old one would be gone.
+func TestWhatVerifyWouldRefuseIsNotSet(t *testing.T) {
+	eachVersion(t, func(t *testing.T, s *server) {
+		login := s.user(t, "misled", "old-password")
+		t.Cleanup(func() { s.clean(t, "DROP ROLE misled_owner") })
+		s.exec(t, "CREATE ROLE misled_owner", "ALTER ROLE misled SET role = 'misled_owner'")
+		check(t, setOwn(t, login, "new-password"), dbdrivers.ErrPrivilege, `act as "misled_owner"`, "old-password", "new-password")
+		if !s.opens(t, "misled", "old-password") {
+			t.Error("the password was changed")
+		}
+		s.exec(t, "GRANT misled_owner TO misled")
+		if err := setOwn(t, login, "new-password"); err != nil {
+			t.Errorf("after the grant: %v", err)
 		}
 	})
 }
@@ -106,11 +145,12 @@ func TestForms(t *testing.T) {
 		arrange []string
 		since   string
 		hash    string
+		class   error // nil: the change is made
 		want    string
 	}{
 		{name: "as the server is set to", want: `^SCRAM-SHA-256\$4096:`},
 		{name: "never weaker than it was", arrange: []string{"ALTER ROLE forms SET password_encryption = 'md5'"}, want: `^SCRAM-SHA-256\$4096:`},
-		{name: "md5 by request", hash: "md5", want: `^md5[0-9a-f]{32}$`},
+		{name: "not md5, although by request", hash: "md5", class: dbdrivers.ErrUnsupported, want: `^SCRAM-SHA-256\$4096:`},
 		{name: "SCRAM by request", arrange: []string{"ALTER ROLE forms SET password_encryption = 'md5'"}, hash: "scram-sha-256", want: `^SCRAM-SHA-256\$4096:`},
 		{name: "with the session's iterations", arrange: []string{"ALTER ROLE forms SET scram_iterations = 20000"}, since: "17", want: `^SCRAM-SHA-256\$20000:`},
 	}
@@ -125,8 +165,11 @@ func TestForms(t *testing.T) {
 				err := set(t, dbdrivers.SetPasswordRequest{
 					As: login, Account: "forms", Password: dbdrivers.NewPassword("new-password"), Hash: test.hash,
 				})
-				if err != nil {
-					t.Fatal(err)
+				if !errors.Is(err, test.class) {
+					t.Fatalf("error %v; want %v", err, test.class)
+				}
+				if opens := map[bool]string{true: "new-password", false: "old-password"}[err == nil]; verify(t, s.Login("forms", opens)) != nil {
+					t.Errorf("%s does not open the database", opens)
 				}
 				if got := s.kept(t, "forms"); !regexp.MustCompile(test.want).MatchString(got) {
 					t.Errorf("the server keeps %q; want %s", got, test.want)
@@ -215,15 +258,15 @@ func TestLogHoldsNoPassword(t *testing.T) {
 		// The name of this account is the planted password, so its own lines
 		// are known and left out below.
 		check(t, setOwn(t, other, planted), dbdrivers.ErrPasswordRules, "")
+		login = withPassword(login, planted)
 		for _, hash := range []string{"scram-sha-256", "md5"} {
-			err := set(t, dbdrivers.SetPasswordRequest{As: login, Account: "planted_log", Password: dbdrivers.NewPassword(planted), Hash: hash})
-			if err != nil {
-				t.Fatal(err)
-			}
-			login = withPassword(login, planted)
-			err = set(t, dbdrivers.SetPasswordRequest{As: s.Admin, Account: "planted_log", Password: dbdrivers.NewPassword(planted), Hash: hash})
-			if err != nil {
-				t.Fatal(err)
+			// The admin first: an account that signs in by SCRAM does not
+			// change itself to md5.
+			for _, as := range []dbdrivers.Login{s.Admin, login} {
+				err := set(t, dbdrivers.SetPasswordRequest{As: as, Account: "planted_log", Password: dbdrivers.NewPassword(planted), Hash: hash})
+				if err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
 		if err := verify(t, login); err != nil {

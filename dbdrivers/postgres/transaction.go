@@ -42,13 +42,20 @@ func begin(ctx context.Context, major int, access string) []pgwire.Statement {
 		{SQL: "SET LOCAL statement_timeout = " + milliseconds(statement)},
 		{SQL: "SET LOCAL lock_timeout = " + milliseconds(lock)},
 		{SQL: "SET LOCAL idle_in_transaction_session_timeout = " + milliseconds(statement)},
-		{SQL: "SET LOCAL search_path = pg_catalog"},
+		{SQL: "SET LOCAL search_path = pg_catalog, pg_temp"},
 	}
 	if major >= 17 {
 		statements = append(statements, pgwire.Statement{SQL: "SET LOCAL transaction_timeout = 0"})
 	}
 	return statements
 }
+
+// durable makes the commit of a change wait until it is on disk, where the
+// role, the database or the server is set not to. A crash must not undo a
+// password that was acknowledged, and that the secret is about to make current.
+//
+// https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT
+const durable = `SELECT set_config('synchronous_commit', 'local', true) WHERE current_setting('synchronous_commit') = 'off'`
 
 func milliseconds(d time.Duration) string {
 	return strconv.FormatInt(d.Milliseconds(), 10)
@@ -60,17 +67,17 @@ func milliseconds(d time.Duration) string {
 const openings = 5
 
 // open begins a transaction and asks, all in one round trip.
-func open(ctx context.Context, session *pgwire.Session, statements []pgwire.Statement) (rows [][]pgwire.Value, err error) {
+func open(ctx context.Context, session *pgwire.Session, statements []pgwire.Statement) (answers []pgwire.Answer, err error) {
 	for range openings {
-		rows, err = session.Ask(ctx, statements...)
+		answers, err = session.Ask(ctx, statements...)
 		if !hasState(err, "57014") || session.Ended() {
-			return rows, err
+			return answers, err
 		}
 		if _, undone := session.Run(ctx, "ROLLBACK"); undone != nil {
 			return nil, err
 		}
 	}
-	return rows, err
+	return answers, err
 }
 
 func hasState(err error, states ...string) bool {

@@ -2,7 +2,7 @@ package postgres
 
 import (
 	"crypto/hmac"
-	"crypto/md5"
+	"crypto/md5" //nolint:gosec // the server's form, not a choice
 	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"

@@ -24,30 +24,49 @@ const whoAmI = `SELECT session_user, current_user,
 
 func verify(ctx context.Context, session *pgwire.Session, login dbdrivers.Login) error {
 	doing := fmt.Sprintf("verifying %q at %s", login.Username, login.Address())
-	statements := append(begin(ctx, session.Major(), "READ ONLY"), pgwire.Statement{SQL: whoAmI}, pgwire.Statement{SQL: "COMMIT"})
-	rows, err := open(ctx, session, statements)
+	statements := begin(ctx, session.Major(), "READ ONLY")
+	who := len(statements)
+	statements = append(statements, pgwire.Statement{SQL: whoAmI}, pgwire.Statement{SQL: "COMMIT"})
+	answers, err := open(ctx, session, statements)
 	if err != nil {
 		return pgwire.Classify(doing, err, pgwire.Unchanged, nil)
 	}
-	if len(rows) != 1 || len(rows[0]) != 3 {
-		return dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, errors.New("the server does not say who signed in"))
-	}
-	signedIn, acting, wanted := rows[0][0].Text, rows[0][1].Text, rows[0][2]
-	if err := sameUser(signedIn, login.Username); err != nil {
+	me, err := identify(answers[who], login.Username)
+	if err != nil {
 		return dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, err)
 	}
-	if !wanted.Null && wanted.Text != "none" && wanted.Text != acting {
-		return dbdrivers.Classify(dbdrivers.ErrBarred, doing, fmt.Errorf(
-			"its settings make it act as %q, but it acts as %q: it may not take that role; grant it, or correct ALTER ROLE ... SET role", wanted.Text, acting))
+	if err := me.misled(); err != nil {
+		return dbdrivers.Classify(dbdrivers.ErrPrivilege, doing, err)
 	}
 	return nil
 }
 
-// sameUser refuses a session that a pooler opened as somebody else: it proves
-// nothing about the account, and "my password" would be another's.
-func sameUser(signedIn, username string) error {
-	if signedIn == username {
+// identity is whom a session acts as, and whom the account's settings say it
+// should act as.
+type identity struct {
+	acting string
+	wanted pgwire.Value
+}
+
+// identify reads the answer to whoAmI. It refuses a session that a pooler
+// opened as somebody else: it proves nothing about the account, and "my
+// password" would be another's.
+func identify(answer pgwire.Answer, username string) (identity, error) {
+	if len(answer) != 1 || len(answer[0]) != 3 {
+		return identity{}, errors.New("the server does not say who signed in")
+	}
+	row := answer[0]
+	if signedIn := row[0].Text; signedIn != username {
+		return identity{}, fmt.Errorf("the server took the login for %q; a pooler in between signs in as another user, so give the database's own address in \"host\"", signedIn)
+	}
+	return identity{acting: row[1].Text, wanted: row[2]}, nil
+}
+
+// misled says that the server let the account in without the role that it is
+// set to act as. The server itself only warns of it.
+func (i identity) misled() error {
+	if i.wanted.Null || i.wanted.Text == "none" || i.wanted.Text == i.acting {
 		return nil
 	}
-	return fmt.Errorf("the server took the login for %q; a pooler in between signs in as another user, so give the database's own address in \"host\"", signedIn)
+	return fmt.Errorf("its settings make it act as %q, but it acts as %q: it may not take that role; grant it, or correct ALTER ROLE ... SET role", i.wanted.Text, i.acting)
 }

@@ -30,7 +30,7 @@ func findHome(ctx context.Context, rel release) (home, error) {
 	var missing *missingError
 	if errors.As(err, &missing) {
 		return home{}, &missingError{
-			what: fmt.Sprintf("%s %s is not installed (on Debian: apt-get install %s)", rel.engine, rel.major, strings.Join(rel.packages, " ")),
+			what: fmt.Sprintf("%s %s is not installed (on Debian %s: apt-get install %s)", rel.engine, rel.major, rel.suite, strings.Join(rel.packages, " ")),
 			err:  err,
 		}
 	}

@@ -29,7 +29,7 @@ func main() {
 		if errors.Is(err, flag.ErrHelp) {
 			return
 		}
-		os.Exit(2)
+		os.Exit(1)
 	}
 	os.Exit(run(*engine+" "+*strategy, flags.Args()))
 }
@@ -41,14 +41,19 @@ func run(name string, rest []string) int {
 			strings.Join(append([]string{name}, rest...), " "), strings.Join(slices.Sorted(maps.Keys(shows)), ", "))
 		return 1
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A terminal that is closed hangs up.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	// Where the reader of the output goes (demo | head), this signal would end
+	// the demo before it has stopped its server. Caught, it is an error of the
+	// write alone.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	n := newNarrator(os.Stdout)
 	n.title("A rotation: " + name)
 	err := show(ctx, n)
 	n.quiet()
 	if ctx.Err() != nil {
-		err = errors.New("interrupted; what was started is stopped again")
+		err = interrupted(err)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "\ndemo: %v\n", err)
@@ -56,4 +61,28 @@ func run(name string, rest []string) int {
 	}
 	n.last("rotated: " + name)
 	return 0
+}
+
+// interrupted is the error of a demo that was told to end, in place of those
+// that this caused. What could not be stopped is told.
+func interrupted(err error) error {
+	var left *leftError
+	if errors.As(err, &left) {
+		return fmt.Errorf("interrupted; %w", left)
+	}
+	return errors.New("interrupted; what was started is stopped again")
+}
+
+// leftError says that something the demo made is still there.
+type leftError struct{ err error }
+
+func (e *leftError) Error() string { return "cleaning up: " + e.err.Error() }
+
+func (e *leftError) Unwrap() error { return e.err }
+
+// cleanUp runs undo at the end of a function and joins its error to err.
+func cleanUp(err *error, undo func() error) {
+	if undoing := undo(); undoing != nil {
+		*err = errors.Join(*err, &leftError{undoing})
+	}
 }

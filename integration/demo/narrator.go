@@ -13,8 +13,10 @@ import (
 // narrator prints what happens: with colour and a moving sign on a terminal,
 // in plain lines elsewhere.
 type narrator struct {
-	out   io.Writer
-	fancy bool
+	out      io.Writer
+	live     bool // a line can be written over
+	coloured bool
+	columns  func() int // of the terminal
 
 	mu      sync.Mutex
 	waiting func() // ends the moving sign
@@ -22,8 +24,17 @@ type narrator struct {
 
 // newNarrator prints to out. NO_COLOR turns colour off: https://no-color.org.
 func newNarrator(out *os.File) *narrator {
-	_, plain := os.LookupEnv("NO_COLOR")
-	return &narrator{out: out, fancy: !plain && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(out.Fd()))}
+	live := os.Getenv("TERM") != "dumb" && term.IsTerminal(int(out.Fd()))
+	return &narrator{
+		out: out, live: live, coloured: live && os.Getenv("NO_COLOR") == "",
+		columns: func() int {
+			columns, _, err := term.GetSize(int(out.Fd()))
+			if err != nil || columns <= 0 {
+				return 80
+			}
+			return columns
+		},
+	}
 }
 
 const (
@@ -34,7 +45,7 @@ const (
 )
 
 func (n *narrator) paint(colour, text string) string {
-	if !n.fancy {
+	if !n.coloured {
 		return text
 	}
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
@@ -60,7 +71,7 @@ func (n *narrator) row(name, text string) {
 func (n *narrator) proof(text string) {
 	n.quiet()
 	mark := "ok  "
-	if n.fancy {
+	if n.live {
 		mark = n.paint(green, "✓") + " "
 	}
 	fmt.Fprintf(n.out, "  %s%s\n", mark, text)
@@ -87,7 +98,7 @@ func (n *narrator) wait(text string) {
 		for i := 0; ; i++ {
 			select {
 			case <-stop:
-				if n.fancy {
+				if n.live {
 					fmt.Fprint(n.out, "\r\x1b[K")
 				}
 				return
@@ -95,9 +106,8 @@ func (n *narrator) wait(text string) {
 			}
 			elapsed := time.Since(began)
 			switch {
-			case n.fancy:
-				signs := []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
-				fmt.Fprintf(n.out, "\r\x1b[K  %c %s %s", signs[i%len(signs)], text, n.paint(dim, elapsed.Round(time.Second).String()))
+			case n.live:
+				fmt.Fprint(n.out, "\r\x1b[K"+n.progress(i, text, elapsed))
 			case elapsed > 3*time.Second && !told:
 				told = true
 				fmt.Fprintf(n.out, "  ... %s\n", text)
@@ -115,4 +125,17 @@ func (n *narrator) quiet() {
 	if end != nil {
 		end()
 	}
+}
+
+// progress is the moving sign's line. It is cut to fit into the terminal: a
+// line that breaks cannot be written over.
+func (n *narrator) progress(tick int, text string, elapsed time.Duration) string {
+	signs := []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
+	since := elapsed.Round(time.Second).String()
+	// The sign and the spaces take five columns, and the last stays free.
+	room := n.columns() - len(since) - 6
+	if words := []rune(text); len(words) > room {
+		text = string(words[:max(room-1, 0)]) + "…"
+	}
+	return fmt.Sprintf("  %c %s %s", signs[tick%len(signs)], text, n.paint(dim, since))
 }

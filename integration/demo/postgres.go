@@ -35,7 +35,7 @@ func showPostgresSingle(ctx context.Context, n *narrator) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer cleanUp(&err, func() error { return os.RemoveAll(dir) })
 
 	began := time.Now()
 	n.wait("building the function")
@@ -55,14 +55,14 @@ func showPostgresSingle(ctx context.Context, n *narrator) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.Close()) }()
+	defer cleanUp(&err, server.Close)
 	n.row("PostgreSQL "+server.Version, fmt.Sprintf("%s, in %s", server.Source, time.Since(began).Round(100*time.Millisecond)))
 
 	cloud, err := localaws.Start(localaws.Config{Listen: "127.0.0.1:0", DataFile: filepath.Join(dir, "secrets.db"), Attempts: 1})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cloud.Close()) }()
+	defer cleanUp(&err, cloud.Close)
 	roots := filepath.Join(dir, "roots.pem")
 	if err := os.WriteFile(roots, server.RootsPEM, 0o600); err != nil {
 		return err
@@ -197,7 +197,7 @@ func (d *demo) rotate(ctx context.Context) error {
 		return fmt.Errorf("calling RotateSecret: %w", err)
 	}
 	if err := d.cloud.WaitForRotation(ctx, region, d.arn); err != nil {
-		return fmt.Errorf("rotating: %w; the function's log:\n%s", err, d.cloud.FunctionLog(function))
+		return fmt.Errorf("%w; the function's log:\n%s", err, d.cloud.FunctionLog(function))
 	}
 	if reading != nil {
 		return reading
@@ -207,7 +207,7 @@ func (d *demo) rotate(ctx context.Context) error {
 }
 
 func counts(took time.Duration, calls, logins, failed int) string {
-	return fmt.Sprintf("%6.1f ms   %d %-5s of Secrets Manager   %d %-6s %d failed",
+	return fmt.Sprintf("%6.1f ms   %d %-5s of Secrets Manager   %d %-7s %d failed",
 		float64(took.Microseconds())/1000, calls, noun(calls, "call"), logins, noun(logins, "login")+",", failed)
 }
 

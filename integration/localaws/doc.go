@@ -25,6 +25,8 @@
 //     first time and does nothing.
 //   - A try ends the rotation at once when AWSPENDING is no longer on its
 //     version: nothing would be left to try.
+//   - DeleteSecret ends a rotation after the step that runs; RestoreSecret begins
+//     it again, with the same token.
 //   - RotateImmediately=false tests once, under the request's own token, and
 //     keeps the new configuration even when the test fails.
 //

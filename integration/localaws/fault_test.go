@@ -3,8 +3,6 @@ package localaws_test
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -68,8 +66,11 @@ func TestFaults(t *testing.T) {
 		w := start(t)
 		id := w.create("app", "1")
 		f := w.Inject(localaws.Fault{Kind: localaws.Delay, Delay: time.Hour})
-		done := make(chan error, 1)
-		go func() { _, err := w.get(id, "", ""); done <- err }()
+		done := make(chan struct{})
+		go func() {
+			_, _ = w.get(id, "", "") // answered or cut off, as it comes
+			close(done)
+		}()
 		for deadline := time.Now().Add(patience); f.Fired() == 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal("the call did not arrive")
@@ -195,27 +196,6 @@ func TestObserverSeesEachInvocationBeforeTheNext(t *testing.T) {
 	w.must(w.wait(id))
 	if got, want := strings.Join(labels, ", "), "createSecret 1, setSecret 1, testSecret 1, finishSecret rotated-second"; got != want {
 		t.Errorf("seen %s, want %s", got, want)
-	}
-}
-
-func TestFunctionsAreChecked(t *testing.T) {
-	t.Parallel()
-	w := start(t)
-	handler := func(context.Context, []byte) error { return nil }
-	text := filepath.Join(t.TempDir(), "text")
-	w.must(os.WriteFile(text, []byte("no program"), 0o600))
-	w.must(w.AddFunction(localaws.Function{Name: "one", Handler: handler}))
-	for story, f := range map[string]localaws.Function{
-		"a name taken":         {Name: "one", Handler: handler},
-		"a bad name":           {Name: "a b", Handler: handler},
-		"nothing to run":       {Name: "two"},
-		"two things to run":    {Name: "two", Handler: handler, Path: "/bin/true"},
-		"a path to nothing":    {Name: "two", Path: "/does/not/exist"},
-		"a path to no program": {Name: "two", Path: text},
-	} {
-		if err := w.AddFunction(f); err == nil {
-			t.Errorf("%s was accepted", story)
-		}
 	}
 }
 

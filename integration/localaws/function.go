@@ -2,12 +2,15 @@ package localaws
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/dbrotation/dbrotation/integration/localaws/internal/lambdahost"
 )
@@ -48,6 +51,9 @@ func (s *Server) AddFunction(f Function) error {
 	}
 	if (f.Path == "") == (f.Handler == nil) {
 		return fmt.Errorf("adding function %s: set either Path or Handler", f.Name)
+	}
+	if f.Timeout < 0 {
+		return fmt.Errorf("adding function %s: its Timeout is negative", f.Name)
 	}
 	if f.Timeout == 0 {
 		f.Timeout = DefaultTimeout
@@ -93,6 +99,26 @@ func (s *Server) KillFunction(name string) {
 	if fn := s.functions.named(name); fn != nil {
 		fn.kill()
 	}
+}
+
+// Invoke invokes a function in a Region with an event and waits for its end, as
+// a user with lambda:InvokeFunction may do. The calls that the function makes
+// are attributed to it as those of a rotation are; it is not among
+// [Server.Invocations], and no rotation takes note of it. The error is the
+// function's, or says why it was not invoked.
+//
+// https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+func (s *Server) Invoke(ctx context.Context, region, name string, event []byte) error {
+	if !regionName.MatchString(region) {
+		return fmt.Errorf("invoking function %s: %q is not the name of a Region", name, region)
+	}
+	fn := s.functions.named(name)
+	if fn == nil {
+		return fmt.Errorf("invoking function %s: there is none of this name", name)
+	}
+	var step stepEvent
+	_ = json.Unmarshal(event, &step) // an event of any other kind has no step
+	return fn.invoke(ctx, &invoking{id: uuid.NewString(), region: region, secretARN: step.SecretID, step: step.Step}, event)
 }
 
 // functions are those of one server.

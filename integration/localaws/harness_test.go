@@ -279,6 +279,24 @@ func (w *world) wantSteps(want ...string) {
 	}
 }
 
+// wantAttributed demands so many invocations, and that each call of a function
+// is attributed to one for the secret that it is about.
+func (w *world) wantAttributed(invocations int) {
+	w.Helper()
+	about := make(map[string]string) // invocation -> secret
+	for _, i := range w.Invocations() {
+		about[i.InvocationID] = i.SecretARN
+	}
+	if n := len(about); n != invocations {
+		w.Errorf("%d invocations, want %d", n, invocations)
+	}
+	for _, c := range w.Calls() {
+		if c.Function != "" && about[c.InvocationID] != c.SecretID {
+			w.Errorf("%s of %s is attributed to an invocation for %q", c.Operation, c.SecretID, about[c.InvocationID])
+		}
+	}
+}
+
 // clock is a clock that a test moves.
 type clock struct {
 	mu  sync.Mutex

@@ -222,14 +222,12 @@ func (fn *function) kill() {
 }
 
 func (fn *function) close() error {
-	fn.kill()
 	fn.mu.Lock()
-	fn.closed = true
-	hosts := fn.hosts
-	fn.hosts = nil
+	fn.closed = true // first, so that nothing begins after the kill
 	fn.mu.Unlock()
+	fn.kill()
 	var errs []error
-	for _, h := range hosts {
+	for _, h := range fn.hosts { // constant, once closed
 		errs = append(errs, h.Close())
 	}
 	return errors.Join(errs...)

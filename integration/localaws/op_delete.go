@@ -48,7 +48,7 @@ func (rq *request) deleteSecret(in *deleteSecretInput) (any, error) {
 			date = c.Now.AddDate(0, 0, int(days))
 			c.Deleted, c.Purge = c.Now, date
 		}
-		// The rotation stays in flight, to be taken up after a restore.
+		// The rotation stays in flight: RestoreSecret takes it up.
 		arn := c.ARN
 		c.After(func() { rq.server.rotations.stop(arn, errRotationDeleted) })
 		return nil
@@ -70,7 +70,8 @@ type restoreSecretInput struct{ SecretId *string }
 
 // restoreSecret is RestoreSecret:
 // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RestoreSecret.html.
-// A secret that is not marked for deletion stays as it is.
+// A secret that is not marked for deletion stays as it is. A rotation that the
+// deletion interrupted is taken up again.
 func (rq *request) restoreSecret(in *restoreSecretInput) (any, error) {
 	if err := checkSecretID(new(validation), in.SecretId); err != nil {
 		return nil, err
@@ -78,8 +79,10 @@ func (rq *request) restoreSecret(in *restoreSecretInput) (any, error) {
 	secret, err := rq.server.store.Update(rq.region, *in.SecretId, func(c *secretstore.Change) error {
 		if c.Deleted.IsZero() {
 			c.Discard()
+			return nil
 		}
 		c.Deleted, c.Purge = time.Time{}, time.Time{}
+		rq.server.resume(c)
 		return nil
 	})
 	if err != nil {

@@ -100,7 +100,7 @@ type versionEntry struct {
 // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecretVersionIds.html.
 func (rq *request) listSecretVersionIDs(in *listSecretVersionIDsInput) (any, error) {
 	var v validation
-	v.within("maxResults", in.MaxResults, 1, maxPage)
+	v.upTo("maxResults", in.MaxResults, maxPage)
 	if err := checkSecretID(&v, in.SecretId); err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ const (
 // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html.
 func (rq *request) listSecrets(in *listSecretsInput) (any, error) {
 	var v validation
-	v.within("maxResults", in.MaxResults, 1, maxPage)
+	v.upTo("maxResults", in.MaxResults, maxPage)
 	v.oneOf("sortBy", in.SortBy, "created-date", "last-accessed-date", "last-changed-date", "name")
 	v.oneOf("sortOrder", in.SortOrder, "asc", "desc")
 	v.measure("filters", len(in.Filters), 0, 10)

@@ -33,7 +33,7 @@ const (
 // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetRandomPassword.html.
 func (rq *request) getRandomPassword(in *getRandomPasswordInput) (any, error) {
 	var v validation
-	v.within("passwordLength", in.PasswordLength, 1, maxPasswordLength)
+	v.upTo("passwordLength", in.PasswordLength, maxPasswordLength)
 	v.length("excludeCharacters", in.ExcludeCharacters, 0, 4096)
 	if err := v.err(); err != nil {
 		return nil, err

@@ -141,7 +141,7 @@ func (r *rotationRules) check(v *validation) {
 	if r == nil {
 		return
 	}
-	v.within("rotationRules.automaticallyAfterDays", r.AutomaticallyAfterDays, 1, 1000)
+	v.upTo("rotationRules.automaticallyAfterDays", r.AutomaticallyAfterDays, 1000)
 	v.length("rotationRules.duration", r.Duration, 2, 3)
 	v.pattern("rotationRules.duration", r.Duration, durationChars)
 	v.length("rotationRules.scheduleExpression", r.ScheduleExpression, 1, 256)

@@ -76,6 +76,10 @@ var operations = map[string]operation{
 
 // serve answers one HTTP request.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if !s.enter() {
+		panic(http.ErrAbortHandler)
+	}
+	defer s.goroutines.Done()
 	call := Call{Time: time.Now(), Operation: strings.TrimPrefix(r.Header.Get("X-Amz-Target"), targetPrefix)}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {

@@ -56,17 +56,14 @@ func (s *Server) startRotation(secret *secretstore.Secret, fn *function) {
 // resumeRotations starts the rotations of a function that an earlier process
 // left unfinished.
 func (s *Server) resumeRotations(function string) {
-	fn := s.functions.named(function)
 	for _, region := range s.store.Regions() {
 		for _, secret := range s.store.List(region) {
-			if !resumable(secret, function) {
+			if secret.InFlight == nil || secret.Rotation.LambdaARN != FunctionARN(region, function) {
 				continue
 			}
 			_, err := s.store.Update(region, secret.ARN, func(c *secretstore.Change) error {
 				c.Discard()
-				if resumable(c.Secret, function) {
-					c.After(func() { s.startRotation(c.Secret, fn) })
-				}
+				s.resume(c)
 				return nil
 			})
 			if err != nil && !errors.Is(err, secretstore.ErrNotFound) {
@@ -76,8 +73,16 @@ func (s *Server) resumeRotations(function string) {
 	}
 }
 
-func resumable(s *secretstore.Secret, function string) bool {
-	return s.InFlight != nil && s.Deleted.IsZero() && s.Rotation.LambdaARN == FunctionARN(s.Region, function)
+// resume starts the run of the rotation in flight, if there is one and nothing
+// is in its way.
+func (s *Server) resume(c *secretstore.Change) {
+	if c.InFlight == nil || !c.Deleted.IsZero() {
+		return
+	}
+	secret := c.Secret
+	if fn := s.functions.withARN(secret.Region, secret.Rotation.LambdaARN); fn != nil {
+		c.After(func() { s.startRotation(secret, fn) })
+	}
 }
 
 // failure is how one try ended.
@@ -248,10 +253,13 @@ func (s *Server) giveUp(r *run, f *failure) {
 		if r.testOnly {
 			name = eventTestFailed
 		}
-		c.After(func() { s.record(name, r.region, r.arn, f.message) })
+		c.After(func() {
+			r.stop(errGivenUp) // from here on the same request starts a new run
+			s.record(name, r.region, r.arn, f.message)
+		})
 		return nil
 	})
-	if err != nil && !errors.Is(err, errOvertaken) {
+	if err != nil && !errors.Is(err, errOvertaken) && !errors.Is(err, secretstore.ErrNotFound) {
 		s.cfg.Log.Error("end of a rotation not noted", "secret", r.arn, "error", err.Error())
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -505,6 +507,88 @@ func TestExecutableRotates(t *testing.T) {
 	}
 }
 
+// TestExecutablesAtOnce has several processes of one function call at the same
+// time: each call belongs to the invocation of its own process.
+func TestExecutablesAtOnce(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	exe, err := os.Executable()
+	w.must(err)
+	w.must(w.AddFunction(localaws.Function{Name: "rotation", Path: exe, Timeout: patience}))
+	var ids []string
+	for i := range 4 {
+		ids = append(ids, w.create(fmt.Sprintf("own-%d", i), "1"))
+	}
+	for _, id := range ids {
+		w.must(w.rotate(id, "second"))
+	}
+	for _, id := range ids {
+		w.must(w.wait(id))
+	}
+	w.wantAttributed(len(ids) * 4)
+}
+
+// TestRotationsOfASecretDoNotOverlap begins a rotation while the step of one
+// that was abandoned still runs.
+func TestRotationsOfASecretDoNotOverlap(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	id := w.create("app", "1")
+	var running atomic.Int32
+	begun, release, overlap := make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
+	w.function(func(_ context.Context, _ *secretsmanager.Client, e step) error {
+		if running.Add(1) == 2 {
+			overlap <- struct{}{}
+		}
+		defer running.Add(-1)
+		if e.ClientRequestToken == token("second") {
+			close(begun)
+			<-release
+			return errors.New("too late")
+		}
+		return nil
+	})
+	w.must(w.rotate(id, "second"))
+	<-begun
+	w.must(w.put(id, "manual", "m"))
+	w.must(w.rotate(id, "third"))
+	select {
+	case <-overlap:
+		t.Error("two steps run at once")
+	case <-time.After(20 * time.Millisecond): // time enough to go wrong
+	}
+	close(release)
+	w.must(w.wait(id))
+	w.wantSteps("1 createSecret", "1 createSecret", "1 setSecret", "1 testSecret", "1 finishSecret")
+	w.wantLabels(id, map[string][]string{"third": {"AWSCURRENT"}, "manual": {"AWSPREVIOUS"}})
+}
+
+// TestNewRotationDoesNotWaitForThePauseOfTheOld frees a rotation that pauses
+// after a failure, and starts another.
+func TestNewRotationDoesNotWaitForThePauseOfTheOld(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(c *localaws.Config) { c.Backoff = func(int) time.Duration { return time.Hour } })
+	id := w.create("app", "1")
+	w.function(func(_ context.Context, _ *secretsmanager.Client, e step) error {
+		if e.ClientRequestToken == token("second") {
+			return errors.New("out of luck")
+		}
+		return nil
+	})
+	failed := make(chan struct{}, 1)
+	w.OnInvocation(func(i localaws.Invocation) {
+		if i.Err != "" {
+			failed <- struct{}{}
+		}
+	})
+	w.must(w.rotate(id, "second"))
+	<-failed
+	w.must(w.move(id, "AWSPENDING", "second", ""))
+	w.must(w.rotate(id, "third"))
+	w.must(w.wait(id))
+	w.wantLabels(id, map[string][]string{"third": {"AWSCURRENT"}, "first": {"AWSPREVIOUS"}})
+}
+
 func TestWaitForRotationThatNeverWas(t *testing.T) {
 	t.Parallel()
 	w := start(t)
@@ -513,4 +597,29 @@ func TestWaitForRotationThatNeverWas(t *testing.T) {
 	if err := w.wait(id); !errors.As(err, &e) || e.Attempts != 0 {
 		t.Errorf("waiting returned %v", err)
 	}
+}
+
+func TestDeletionInterruptsARotationUntilTheRestore(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	id := w.create("app", "1")
+	deleted := false
+	w.function(func(context.Context, *secretsmanager.Client, step) error {
+		if deleted {
+			return nil
+		}
+		deleted = true
+		_, err := w.sm.DeleteSecret(w.Context(), &secretsmanager.DeleteSecretInput{SecretId: &id})
+		return err
+	})
+	w.must(w.rotate(id, "second"))
+	var ended *localaws.RotationError
+	if err := w.wait(id); !errors.As(err, &ended) || !strings.Contains(err.Error(), "marked for deletion") {
+		t.Fatalf("the rotation ended with %v", err)
+	}
+	_, err := w.sm.RestoreSecret(w.Context(), &secretsmanager.RestoreSecretInput{SecretId: &id})
+	w.must(err)
+	w.must(w.wait(id))
+	w.wantLabels(id, map[string][]string{"second": {"AWSCURRENT"}, "first": {"AWSPREVIOUS"}})
+	w.wantEvents("RotationStarted", "RotationSucceeded")
 }

@@ -17,6 +17,7 @@ var (
 	errOvertaken       = errors.New("the rotation is no longer the one in flight")
 	errLabelGone       = errors.New("the AWSPENDING staging label was taken off the version")
 	errNotStarted      = errors.New("no rotation was started")
+	errGivenUp         = errors.New("the attempts are used up")
 )
 
 // RotationError is how a rotation ended without success.

@@ -356,16 +356,5 @@ func TestManyAtOnce(t *testing.T) {
 	if n := len(w.describe(shared).VersionIdsToStages); n != 2 {
 		t.Errorf("%d versions have labels", n)
 	}
-	about := make(map[string]string) // invocation -> secret
-	for _, i := range w.Invocations() {
-		about[i.InvocationID] = i.SecretARN
-	}
-	if n := len(about); n != 8*4 {
-		t.Errorf("%d invocations", n)
-	}
-	for _, c := range w.Calls() {
-		if c.Function != "" && about[c.InvocationID] != c.SecretID {
-			t.Errorf("%s of %s is attributed to an invocation for %q", c.Operation, c.SecretID, about[c.InvocationID])
-		}
-	}
+	w.wantAttributed(8 * 4)
 }

@@ -96,10 +96,12 @@ type Server struct {
 
 	http *http.Server
 	// running ends when the server closes; goroutines counts what must have
-	// ended before the store may close.
+	// ended before the store may close: rotations, requests, and the listener.
 	running    context.Context
 	stop       context.CancelCauseFunc
 	goroutines sync.WaitGroup
+	entering   sync.Mutex // guards closed, and the counting in of a request
+	closed     bool
 	closeOnce  sync.Once
 	closeErr   error
 }
@@ -156,16 +158,30 @@ func reachable(addr net.Addr) string {
 	return net.JoinHostPort("127.0.0.1", fmt.Sprint(tcp.Port))
 }
 
+// enter counts a request in, unless the server is closed.
+func (s *Server) enter() bool {
+	s.entering.Lock()
+	defer s.entering.Unlock()
+	if !s.closed {
+		s.goroutines.Add(1)
+	}
+	return !s.closed
+}
+
 // Endpoint returns the URL to give to clients, as in "http://127.0.0.1:4566".
 func (s *Server) Endpoint() string { return s.endpoint }
 
 // Close stops rotations where they are, kills the functions and closes the
-// data. Requests under way are cut off. With a DataFile, what was unfinished is
+// data. Requests under way are cut off, and nothing of them is left when it
+// returns. With a DataFile, what was unfinished is
 // taken up when a server is started on it again. A second Close returns what
 // the first did.
 func (s *Server) Close() error {
 	s.closeOnce.Do(func() {
 		s.stop(errClosed)
+		s.entering.Lock()
+		s.closed = true
+		s.entering.Unlock()
 		s.rotations.close()
 		errFunctions := s.functions.close()
 		errHTTP := s.http.Close()

@@ -67,13 +67,13 @@ func (v *validation) measure(member string, n, least, most int) {
 	}
 }
 
-// within demands a number in a range, of a member that is there.
-func (v *validation) within(member string, value *int64, least, most int64) {
+// upTo demands a number from 1 to most, of a member that is there.
+func (v *validation) upTo(member string, value *int64, most int64) {
 	if value == nil {
 		return
 	}
-	if *value < least {
-		v.violated(member, fmt.Sprintf("Member must have value greater than or equal to %d", least))
+	if *value < 1 {
+		v.violated(member, "Member must have value greater than or equal to 1")
 	}
 	if *value > most {
 		v.violated(member, fmt.Sprintf("Member must have value less than or equal to %d", most))

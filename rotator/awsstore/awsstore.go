@@ -46,7 +46,7 @@ func (s *Store) region(secretID string) func(*secretsmanager.Options) {
 // elsewhere keeps an endpoint that serves every Region (one that names no AWS
 // Region, as an emulator's) and drops one that belongs to a Region.
 func elsewhere(endpoint *string) *string {
-	if endpoint != nil && strings.Contains(*endpoint, ".amazonaws.com") {
+	if endpoint != nil && (strings.Contains(*endpoint, ".amazonaws.com") || strings.Contains(*endpoint, ".api.aws")) {
 		return nil
 	}
 	return endpoint

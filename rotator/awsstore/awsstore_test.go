@@ -158,20 +158,26 @@ func TestNoAnswerIsSaidAsSuch(t *testing.T) {
 
 func TestAnEndpointOfOneRegionServesNoOther(t *testing.T) {
 	t.Parallel()
-	var asked string
-	store := awsstore.New(secretsmanager.New(secretsmanager.Options{
-		Region: home, BaseEndpoint: aws.String("https://secretsmanager.eu-west-1.amazonaws.com"), Retryer: aws.NopRetryer{},
-		Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
-		HTTPClient: sender(func(r *http.Request) (*http.Response, error) {
-			asked = r.URL.Host
-			return nil, errors.New("not sent")
-		}),
-	}))
-	if _, err := store.Describe(t.Context(), "arn:aws:secretsmanager:us-east-2:000000000000:secret:s-AbCdEf"); !errors.Is(err, rotator.ErrNoAnswer) {
-		t.Errorf("error %v", err)
-	}
-	if asked != "secretsmanager.us-east-2.amazonaws.com" {
-		t.Errorf("%s was asked for a secret of us-east-2", asked)
+	for _, endpoint := range []string{
+		"https://secretsmanager.eu-west-1.amazonaws.com",
+		"https://secretsmanager.eu-west-1.api.aws",
+		"https://vpce-0123.secretsmanager.eu-west-1.vpce.amazonaws.com",
+	} {
+		var asked string
+		store := awsstore.New(secretsmanager.New(secretsmanager.Options{
+			Region: home, BaseEndpoint: &endpoint, Retryer: aws.NopRetryer{},
+			Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
+			HTTPClient: sender(func(r *http.Request) (*http.Response, error) {
+				asked = r.URL.Host
+				return nil, errors.New("not sent")
+			}),
+		}))
+		if _, err := store.Describe(t.Context(), "arn:aws:secretsmanager:us-east-2:000000000000:secret:s-AbCdEf"); !errors.Is(err, rotator.ErrNoAnswer) {
+			t.Errorf("error %v", err)
+		}
+		if asked != "secretsmanager.us-east-2.amazonaws.com" {
+			t.Errorf("with %s, %s was asked for a secret of us-east-2", endpoint, asked)
+		}
 	}
 }
 

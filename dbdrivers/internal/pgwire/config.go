@@ -3,6 +3,7 @@ package pgwire
 import (
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -44,7 +45,8 @@ func parseWithEmptyService() (_ *pgconn.Config, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("neutralising PGSERVICE (unset it in the function's environment): %w", err)
 	}
-	config, err := pgconn.ParseConfig(pinned + " service=dbrotation servicefile='" + file.Name() + "'")
+	path := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(file.Name())
+	config, err := pgconn.ParseConfig(pinned + " service=dbrotation servicefile='" + path + "'")
 	if err != nil {
 		return nil, fmt.Errorf("preparing the client: %w", err)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/dbrotation/dbrotation/dbdrivers"
 )
 
-// withoutDeadline bounds a sign-in whose context has no deadline. A paused
-// Aurora Serverless v2 instance takes the connection at once and answers it
+// withoutDeadline bounds a sign-in, and each round trip after it, where the
+// context has no deadline. A paused Aurora Serverless v2 instance takes the connection at once and answers it
 // after 15 seconds or more, after 24 hours of pause after 30 or more.
 //
 // https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
@@ -45,7 +45,7 @@ type Dialect struct {
 type Session struct {
 	conn    *pgconn.PgConn
 	wire    *wire
-	method  int32
+	method  int64
 	secrets []string
 }
 
@@ -54,18 +54,15 @@ type Session struct {
 // errors are classified, and [dbdrivers.ErrRefused] among them.
 func Connect(ctx context.Context, login dbdrivers.Login, dialect Dialect) (*Session, error) {
 	doing := fmt.Sprintf("signing in to %s as %q", login.Address(), login.Username)
-	if err := checkNames(login, dialect.MaxName); err != nil {
+	if err := checkLogin(login, dialect.MaxName); err != nil {
 		return nil, dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, err)
 	}
 	base, err := template()
 	if err != nil {
 		return nil, dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, err)
 	}
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, withoutDeadline)
-		defer cancel()
-	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 
 	a := &attempt{login: login, dialect: dialect, observer: observer{asked: -1}}
 	config := a.config(base)
@@ -83,9 +80,23 @@ func Connect(ctx context.Context, login dbdrivers.Login, dialect Dialect) (*Sess
 	return &Session{conn: conn, wire: a.wire, method: a.observer.asked, secrets: []string{login.Password.Reveal()}}, nil
 }
 
-// checkNames refuses what the protocol or the server would cut off: a name cut
-// short is another account's.
-func checkNames(login dbdrivers.Login, longest int) error {
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, withoutDeadline)
+}
+
+// checkLogin refuses what would be taken for something else: no host is this
+// machine to a dialer, and a name that the protocol or the server cuts short is
+// another account's.
+func checkLogin(login dbdrivers.Login, longest int) error {
+	if login.Host == "" {
+		return errors.New("the host is empty")
+	}
+	if login.Port < 1 || login.Port > 65535 {
+		return fmt.Errorf("%d is no port", login.Port)
+	}
 	for what, name := range map[string]string{"username": login.Username, "database name": login.Database} {
 		switch {
 		case name == "":

@@ -2,6 +2,7 @@ package pgwire_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -107,6 +108,18 @@ func TestSignInFailures(t *testing.T) {
 		{name: "starting up", play: says(fatal("57P03", "the database system is starting up")), want: dbdrivers.ErrBusy, says: "starting or stopping"},
 		{name: "too many clients", play: says(fatal("53300", "sorry, too many clients already")), want: dbdrivers.ErrBusy, says: "max_connections"},
 		{name: "a pooler's protocol violation", play: says(md5, fatal("08P01", "no such database")), want: dbdrivers.ErrUnreachable, says: "no such database"},
+		{name: "a refusal before the question", play: says(fatal("28P01", "no credentials for the role")), want: dbdrivers.ErrUnreachable, says: "before the password was asked"},
+		{
+			name: "a refusal before SCRAM's challenge",
+			play: says(&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"SCRAM-SHA-256"}}, fatal("28P01", "no credentials for the role")),
+			want: dbdrivers.ErrUnreachable, says: "no word on the password",
+		},
+		{
+			name: "a channel binding that does not match",
+			play: says(&pgproto3.AuthenticationSASL{AuthMechanisms: []string{"SCRAM-SHA-256"}}, fatal("28000", "SCRAM channel binding negotiation error")),
+			want: dbdrivers.ErrUnreachable, says: "own address",
+		},
+		{name: "an error in place of TLS", tls: true, play: answer('E'), want: dbdrivers.ErrUnreachable, says: "could not begin a session"},
 		{name: "a wrong password", play: says(md5, fatal("28P01", "password authentication failed")), want: dbdrivers.ErrRefused, says: "nothing else"},
 		{
 			name: "a wrong password, in another language",
@@ -151,7 +164,7 @@ func TestSignInFailures(t *testing.T) {
 				session.Close(ctx)
 			}
 			drivertest.WantSafe(t, err, planted)
-			if got := dbdrivers.ClassOf(err); got != test.want {
+			if got := dbdrivers.ClassOf(err); !errors.Is(got, test.want) {
 				t.Fatalf("error %v; want class %v", err, test.want)
 			}
 			if !strings.Contains(err.Error(), test.says) {
@@ -191,7 +204,11 @@ func TestEnvironmentCannotStopTheClient(t *testing.T) {
 	write(".postgresql/postgresql.key", "no key")
 	write("services", "[found]\nhost=elsewhere.invalid\nsslmode=garbage\nport=abc\noptions=-c role=nobody\nnonsense=yes\n")
 
-	environments := map[string][]string{"a home folder full of files": nil, "a service that exists": {"PGSERVICE=found", "PGSERVICEFILE=" + filepath.Join(home, "services")}}
+	odd := filepath.Join(home, `it's a \ folder`)
+	if err := os.Mkdir(odd, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	environments := map[string][]string{"a home folder full of files": nil, "a service, and a folder with an odd name": {"PGSERVICE=garbage", "TMPDIR=" + odd}, "a service that exists": {"PGSERVICE=found", "PGSERVICEFILE=" + filepath.Join(home, "services")}}
 	var all []string
 	for _, name := range names {
 		environments[name] = []string{name + "=garbage"}
@@ -251,9 +268,12 @@ func TestOnlyTheLoginIsSent(t *testing.T) {
 			told <- message.Parameters
 		}
 	}()
-	port := listener.Addr().(*net.TCPAddr).Port
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatalf("listening at %v", listener.Addr())
+	}
 	_, err = pgwire.Connect(t.Context(), dbdrivers.Login{
-		Host: "127.0.0.1", Port: port, Username: "app", Database: "appdb", Password: dbdrivers.NewPassword(planted), TLS: tlsconf.Settings{Plaintext: true},
+		Host: "127.0.0.1", Port: address.Port, Username: "app", Database: "appdb", Password: dbdrivers.NewPassword(planted), TLS: tlsconf.Settings{Plaintext: true},
 	}, dialect)
 	drivertest.WantSafe(t, err, planted)
 	select {
@@ -269,5 +289,40 @@ func TestOnlyTheLoginIsSent(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("the server was told nothing")
+	}
+}
+
+// TestLoginIsChecked is a login that would lead to another place or account
+// than it names.
+func TestLoginIsChecked(t *testing.T) {
+	t.Parallel()
+	login := scripted(t, true, says(&pgproto3.AuthenticationMD5Password{}))
+	long := strings.Repeat("n", 64)
+	tests := map[string]struct {
+		spoil func(*dbdrivers.Login)
+		says  string
+	}{
+		"no host":                       {func(l *dbdrivers.Login) { l.Host = "" }, "host is empty"},
+		"no port":                       {func(l *dbdrivers.Login) { l.Port = 0 }, "0 is no port"},
+		"a port beyond the last":        {func(l *dbdrivers.Login) { l.Port += 65536 }, "is no port"},
+		"no username":                   {func(l *dbdrivers.Login) { l.Username = "" }, "username is empty"},
+		"a username with a zero byte":   {func(l *dbdrivers.Login) { l.Username = "app\x00" }, "zero byte"},
+		"a username that is cut off":    {func(l *dbdrivers.Login) { l.Username = long }, "cut it off"},
+		"no database":                   {func(l *dbdrivers.Login) { l.Database = "" }, "database name is empty"},
+		"a database with a zero byte":   {func(l *dbdrivers.Login) { l.Database = "db\x00" }, "zero byte"},
+		"a database name that is cut":   {func(l *dbdrivers.Login) { l.Database = long }, "cut it off"},
+		"a parameter after a zero byte": {func(l *dbdrivers.Login) { l.Username = "app\x00options\x00-c role=x" }, "zero byte"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spoilt := login
+			test.spoil(&spoilt)
+			_, err := pgwire.Connect(t.Context(), spoilt, dialect)
+			drivertest.WantSafe(t, err, planted)
+			if !errors.Is(err, dbdrivers.ErrUnsupported) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("error %v; want unsupported, saying %q", err, test.says)
+			}
+		})
 	}
 }

@@ -47,7 +47,7 @@ func (a *attempt) answerable() bool {
 	return false
 }
 
-func methodName(method int32) string {
+func methodName(method int64) string {
 	switch method {
 	case authCleartext:
 		return "the password itself over a connection without TLS"
@@ -88,6 +88,8 @@ func (a *attempt) silence(err error) error {
 		return fmt.Errorf("no address for the name %q; correct \"host\", or the resolver of the function's network: %w", name.Name, err)
 	case a.hop == hopConnection:
 		return fmt.Errorf("no connection to %s; check the security groups, the route and that the server runs: %w", a.login.Address(), err)
+	case a.hop == hopTLSRequest && a.wire.firstByte() == 'E':
+		return fmt.Errorf("the server at %s could not begin a session; its log says why: %w", a.login.Address(), err)
 	case a.hop == hopTLSRequest && a.wire.firstByte() != 0:
 		return fmt.Errorf("what listens at %s does not speak PostgreSQL's protocol: %w", a.login.Address(), err)
 	case isNetwork(err):
@@ -103,7 +105,7 @@ func (a *attempt) classifyServer(server *pgconn.PgError) (class, why error) {
 		rule := find(server, afterPassword)
 		return rule.Class, because(rule, said)
 	}
-	if a.dialect.IsRefusal(server) {
+	if a.observer.tested && a.dialect.IsRefusal(server) {
 		return dbdrivers.ErrRefused, fmt.Errorf("%w (%s)", said, a.dialect.AlsoRefused)
 	}
 	if server.Code == "28000" {
@@ -116,7 +118,11 @@ func (a *attempt) classifyServer(server *pgconn.PgError) (class, why error) {
 				"remove \"ssl\": false from the secret: %w", said)
 		}
 	}
-	rule := find(server, beforePassword)
+	tables := []Rules{beforePassword}
+	if a.observer.asked >= 0 {
+		tables = []Rules{midway, beforePassword}
+	}
+	rule := find(server, tables...)
 	return rule.Class, because(rule, said)
 }
 

@@ -22,7 +22,11 @@ const (
 // role without LOGIN after it, and messages come in the server's language.
 type observer struct {
 	// asked is the first authentication request, -1 before.
-	asked int32
+	asked int64
+	// tested is true once the server has asked for what proves the password:
+	// under SCRAM that is its challenge, which comes after the question. An
+	// error from before says nothing about the password.
+	tested bool
 	// accepted is true once the server has said AuthenticationOk.
 	accepted bool
 	// onSASL is called when the server asks for SCRAM, before the client
@@ -78,7 +82,7 @@ func (m *messageReader) consume(b []byte) []byte {
 	case m.head[0] == 'R' && len(m.head) < authHeader:
 		return b
 	case m.head[0] == 'R':
-		m.observer.request(int32(binary.BigEndian.Uint32(m.head[frameHeader:])))
+		m.observer.request(int64(binary.BigEndian.Uint32(m.head[frameHeader:])))
 	}
 	// A length too short for what was read is a broken message; the client
 	// library says so.
@@ -88,7 +92,11 @@ func (m *messageReader) consume(b []byte) []byte {
 	return b
 }
 
-func (o *observer) request(method int32) {
+func (o *observer) request(method int64) {
+	switch method {
+	case authCleartext, authMD5, authSASLCont:
+		o.tested = true
+	}
 	switch {
 	case method == authOK:
 		o.accepted = true

@@ -23,16 +23,19 @@ func TestObserverSeesWhatTheServerAskedFor(t *testing.T) {
 	tests := []struct {
 		name     string
 		stream   [][]byte
-		asked    int32
+		asked    int64
+		tested   bool
 		accepted bool
 	}{
-		{"nothing at all", nil, -1, false},
-		{"trust", [][]byte{auth(0)}, -1, true},
-		{"md5 and refused", [][]byte{auth(5, 1, 2, 3, 4), message('E', []byte("C28P01\x00\x00"))}, authMD5, false},
-		{"SCRAM and accepted", [][]byte{auth(10, []byte("SCRAM-SHA-256\x00\x00")...), auth(11, []byte("r=x")...), auth(12, []byte("v=x")...), auth(0)}, authSASL, true},
-		{"a notice that looks like an acceptance", [][]byte{notice, auth(3)}, authCleartext, false},
-		{"a broken length", [][]byte{{'R', 0, 0, 0, 0, 0, 0, 0, 5}}, 5, false},
-		{"a huge length", [][]byte{{'R', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 5}}, 5, false},
+		{"nothing at all", nil, -1, false, false},
+		{"trust", [][]byte{auth(0)}, -1, false, true},
+		{"md5 and refused", [][]byte{auth(5, 1, 2, 3, 4), message('E', []byte("C28P01\x00\x00"))}, authMD5, true, false},
+		{"SCRAM and broken off before the challenge", [][]byte{auth(10, []byte("SCRAM-SHA-256\x00\x00")...), message('E', []byte("C28P01\x00\x00"))}, authSASL, false, false},
+		{"SCRAM and refused", [][]byte{auth(10, []byte("SCRAM-SHA-256\x00\x00")...), auth(11, []byte("r=x")...), message('E', []byte("C28P01\x00\x00"))}, authSASL, true, false},
+		{"SCRAM and accepted", [][]byte{auth(10, []byte("SCRAM-SHA-256\x00\x00")...), auth(11, []byte("r=x")...), auth(12, []byte("v=x")...), auth(0)}, authSASL, true, true},
+		{"a notice that looks like an acceptance", [][]byte{notice, auth(3)}, authCleartext, true, false},
+		{"a broken length", [][]byte{{'R', 0, 0, 0, 0, 0, 0, 0, 5}}, 5, true, false},
+		{"a huge length", [][]byte{{'R', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 5}}, 5, true, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -46,8 +49,8 @@ func TestObserverSeesWhatTheServerAskedFor(t *testing.T) {
 				if err != nil || !bytes.Equal(through, stream) {
 					t.Errorf("%s: what went through is %q, %v; want all of it unchanged", how, through, err)
 				}
-				if o.asked != test.asked || o.accepted != test.accepted {
-					t.Errorf("%s: asked for %d, accepted %t; want %d, %t", how, o.asked, o.accepted, test.asked, test.accepted)
+				if o.asked != test.asked || o.tested != test.tested || o.accepted != test.accepted {
+					t.Errorf("%s: asked for %d, tested %t, accepted %t; want %d, %t, %t", how, o.asked, o.tested, o.accepted, test.asked, test.tested, test.accepted)
 				}
 			}
 		})
@@ -66,7 +69,7 @@ func FuzzObserver(f *testing.F) {
 		if _, err := io.ReadAll(single.messages(iotest.OneByteReader(bytes.NewReader(stream)))); err != nil {
 			t.Fatal(err)
 		}
-		if whole.asked != single.asked || whole.accepted != single.accepted {
+		if whole.asked != single.asked || whole.tested != single.tested || whole.accepted != single.accepted {
 			t.Fatalf("seen in one piece: %d, %t; byte by byte: %d, %t", whole.asked, whole.accepted, single.asked, single.accepted)
 		}
 	})

@@ -2,6 +2,7 @@ package pgwire
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -11,6 +12,8 @@ import (
 // repeat one, but its messages, and those of modules and triggers in it, are
 // other people's code.
 func scrub(err *pgconn.PgError, secrets []string) *pgconn.PgError {
+	// The longest first: one that another begins with would leave its rest.
+	secrets = slices.SortedFunc(slices.Values(secrets), func(a, b string) int { return len(b) - len(a) })
 	var pairs []string
 	for _, secret := range secrets {
 		if secret != "" {
@@ -19,7 +22,10 @@ func scrub(err *pgconn.PgError, secrets []string) *pgconn.PgError {
 	}
 	replacer := strings.NewReplacer(pairs...)
 	clean := *err
-	for _, field := range []*string{&clean.Message, &clean.Detail, &clean.Hint, &clean.Where, &clean.InternalQuery} {
+	for _, field := range []*string{
+		&clean.Message, &clean.Detail, &clean.Hint, &clean.Where, &clean.InternalQuery,
+		&clean.SchemaName, &clean.TableName, &clean.ColumnName, &clean.DataTypeName, &clean.ConstraintName,
+	} {
 		*field = replacer.Replace(*field)
 	}
 	return &clean

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -46,12 +45,16 @@ func (s *Session) Major() int {
 // that it keeps a SCRAM verifier of it.
 func (s *Session) BySCRAM() bool { return s.method == authSASL }
 
-// Ask sends statements in one round trip and returns the rows of the last one
-// that has any, as text.
-func (s *Session) Ask(ctx context.Context, statements ...Statement) ([][]Value, error) {
+// Answer is the rows of one statement, as text.
+type Answer [][]Value
+
+// Ask sends statements in one round trip and returns an answer for each.
+func (s *Session) Ask(ctx context.Context, statements ...Statement) ([]Answer, error) {
 	if err := s.unsent(ctx); err != nil {
 		return nil, err
 	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	batch := &pgconn.Batch{}
 	for _, st := range statements {
 		values := make([][]byte, len(st.Parameters))
@@ -67,16 +70,15 @@ func (s *Session) Ask(ctx context.Context, statements ...Statement) ([][]Value, 
 	if len(results) != len(statements) {
 		return nil, fmt.Errorf("%d answers to %d statements", len(results), len(statements))
 	}
-	for _, result := range slices.Backward(results) {
-		if len(result.Rows) > 0 {
-			return values(result.Rows), nil
-		}
+	answers := make([]Answer, len(results))
+	for i, result := range results {
+		answers[i] = values(result.Rows)
 	}
-	return nil, nil
+	return answers, nil
 }
 
-func values(rows [][][]byte) [][]Value {
-	out := make([][]Value, len(rows))
+func values(rows [][][]byte) Answer {
+	out := make(Answer, len(rows))
 	for i, row := range rows {
 		out[i] = make([]Value, len(row))
 		for j, field := range row {
@@ -101,6 +103,8 @@ func (s *Session) Run(ctx context.Context, sql string) (tag string, err error) {
 	if err := s.unsent(ctx); err != nil {
 		return "", err
 	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	results, err := s.conn.Exec(ctx, sql).ReadAll()
 	if err != nil {
 		return "", s.clean(err)
@@ -164,10 +168,10 @@ func (s *Session) Close(ctx context.Context) {
 type Outcome int
 
 const (
-	// Unchanged: a statement that only reads, or one that the end of the
+	// Unchanged is for a statement that only reads, or one that the end of the
 	// session undoes.
 	Unchanged Outcome = iota
-	// Unknown: a statement that may have taken effect before its answer, or
+	// Unknown is for a statement that may have taken effect before its answer, or
 	// the connection, was lost.
 	Unknown
 )

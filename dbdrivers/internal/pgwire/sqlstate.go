@@ -29,11 +29,22 @@ type Rules []Rule
 // password: they are no word on it.
 var beforePassword = Rules{
 	{State: "28000", Class: dbdrivers.ErrUnreachable, Remedy: "a host rule of the server (pg_hba.conf) turned the account away before the password was asked; add a rule for this account, database and address"},
-	{State: "28", Class: dbdrivers.ErrUnreachable},
+	{State: "28", Class: dbdrivers.ErrUnreachable, Remedy: "something turned the account away before the password was asked; where a proxy or a pooler is in between, it may not know the account"},
 	{State: "53", Class: dbdrivers.ErrBusy, Remedy: "the server has no room for another connection; try again, or raise max_connections"},
 	{State: "57P", Class: dbdrivers.ErrBusy, Remedy: "the server is starting or stopping; try again"},
 	{State: "", Class: dbdrivers.ErrUnreachable},
 }
+
+// midway are errors that come once the server has asked for a password, and go
+// before those of beforePassword: 28000 is then no host rule, but a channel
+// binding that failed, or a pooler's own word.
+var midway = Rules{
+	{State: "08", Class: dbdrivers.ErrUnreachable, Remedy: brokenOff},
+	{State: "28", Class: dbdrivers.ErrUnreachable, Remedy: brokenOff},
+}
+
+const brokenOff = "the sign-in was broken off with a code that is no word on the password; where a proxy or a pooler is in between, " +
+	"give the database's own address in \"host\""
 
 // afterPassword are errors that end the session after AuthenticationOk: the
 // password was right.

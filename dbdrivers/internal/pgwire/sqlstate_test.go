@@ -14,8 +14,8 @@ import (
 //
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 func TestSQLStates(t *testing.T) {
-	const before, after, during = "before the password was looked at", "after the password was right", "of a statement"
-	tables := map[string]Rules{before: beforePassword, after: afterPassword, during: statement}
+	const before, asked, after, during = "before the password was looked at", "after it was asked for", "after it was right", "of a statement"
+	tables := map[string]Rules{before: beforePassword, asked: midway, after: afterPassword, during: statement}
 	tests := []struct {
 		moment, code, routine string
 		want                  error
@@ -23,6 +23,7 @@ func TestSQLStates(t *testing.T) {
 		{before, "08P01", "", dbdrivers.ErrUnreachable}, // protocol violation; poolers' general word
 		{before, "0A000", "", dbdrivers.ErrUnreachable},
 		{before, "28000", "", dbdrivers.ErrUnreachable},
+		{before, "28P01", "", dbdrivers.ErrUnreachable},
 		{before, "28999", "", dbdrivers.ErrUnreachable},
 		{before, "3D000", "", dbdrivers.ErrUnreachable},
 		{before, "53300", "", dbdrivers.ErrBusy},
@@ -32,6 +33,9 @@ func TestSQLStates(t *testing.T) {
 		{before, "57P03", "", dbdrivers.ErrBusy},
 		{before, "XX000", "", dbdrivers.ErrUnreachable},
 		{before, "", "", dbdrivers.ErrUnreachable},
+
+		{asked, "08P01", "", dbdrivers.ErrUnreachable},
+		{asked, "28000", "", dbdrivers.ErrUnreachable},
 
 		{after, "08P01", "", dbdrivers.ErrUnreachable},
 		{after, "25P04", "", dbdrivers.ErrBusy},
@@ -84,7 +88,7 @@ func TestSQLStates(t *testing.T) {
 		{during, "P0001", "", dbdrivers.ErrUnsupported},
 		{during, "XX001", "", dbdrivers.ErrUnsupported},
 	}
-	used := map[string]map[Rule]bool{before: {}, after: {}, during: {}}
+	used := map[string]map[Rule]bool{before: {}, asked: {}, after: {}, during: {}}
 	for _, test := range tests {
 		rule := find(&pgconn.PgError{Code: test.code, Routine: test.routine}, tables[test.moment])
 		used[test.moment][rule] = true

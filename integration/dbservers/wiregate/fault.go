@@ -6,20 +6,19 @@ import "sync/atomic"
 type FaultKind int
 
 const (
-	// CutBefore: the connection is cut, and the server saw nothing of the
-	// call.
+	// CutBefore cuts the connection; the server saw nothing of the call.
 	CutBefore FaultKind = iota
-	// CutAfter: the server did it, its answer is withheld, and the connection
-	// is cut.
+	// CutAfter lets the server do it, withholds its answer, and cuts the
+	// connection.
 	CutAfter
-	// HoldBefore: Fault.Act is called, and the server sees nothing of the
-	// call. The connection stays open until the client leaves.
+	// HoldBefore calls Fault.Act, and the server sees nothing of the call.
+	// The connection stays open until the client leaves.
 	HoldBefore
-	// HoldAfter: the server did it, then Fault.Act is called, and its answer
-	// is withheld. The connection stays open until the client leaves.
+	// HoldAfter lets the server do it, then calls Fault.Act, and withholds the
+	// answer. The connection stays open until the client leaves.
 	HoldAfter
-	// Stall: nothing is forwarded and nothing is answered. The connection
-	// stays open until the client leaves.
+	// Stall forwards nothing and answers nothing. The connection stays open
+	// until the client leaves.
 	Stall
 )
 

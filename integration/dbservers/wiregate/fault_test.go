@@ -43,7 +43,6 @@ func (w *world) impatient(fired func() bool) context.Context {
 // the connection, or one that lets it wait.
 func checkLost(t *testing.T, err error, cut bool) {
 	t.Helper()
-	t.Helper()
 	switch {
 	case err == nil:
 		t.Error("the client had an answer")

@@ -39,7 +39,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return exitUsage // parse has said why
 	}
-	o.config.Log = slog.New(slog.NewTextHandler(stdout, &slog.HandlerOptions{ReplaceAttr: brief}))
+	o.config.Log = slog.New(newConsole(stdout))
 	if err := serve(ctx, o, stdout); err != nil {
 		_, _ = fmt.Fprintln(stderr, "localaws:", err)
 		return exitFailed
@@ -87,20 +87,4 @@ func greet(w io.Writer, endpoint string, o *options) error {
 		}
 	}
 	return err
-}
-
-// brief leaves the level and the date out of log lines for a terminal.
-func brief(groups []string, a slog.Attr) slog.Attr {
-	if len(groups) > 0 {
-		return a
-	}
-	switch a.Key {
-	case slog.TimeKey:
-		return slog.String(slog.TimeKey, a.Value.Time().Format("15:04:05.000"))
-	case slog.LevelKey:
-		if level, ok := a.Value.Any().(slog.Level); ok && level == slog.LevelInfo {
-			return slog.Attr{}
-		}
-	}
-	return a
 }

@@ -21,8 +21,8 @@ import (
 // KeySize is the size of every key, in bytes.
 const KeySize = 32
 
-// ErrWrongKey: the root key is not the one that the data was sealed with, or
-// the data was altered.
+// ErrWrongKey says that the root key is not the one that the data was sealed
+// with, or that the data was altered.
 var ErrWrongKey = errors.New("the root key does not fit, or the data was altered")
 
 // Context is what a value is bound to. Its JSON form is the encryption context

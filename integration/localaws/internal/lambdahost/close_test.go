@@ -27,7 +27,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
-	functionError(t, receive(t, hanging))
+	_ = functionError(t, receive(t, hanging))
 	for _, pid := range append(log.told("pid"), log.told("child")...) {
 		awaitGone(t, pid)
 	}

@@ -152,7 +152,7 @@ func TestKillSandboxSparesTheOthers(t *testing.T) {
 	h.do("answer")
 	h.KillSandbox("unknown")
 	h.KillSandbox(first)
-	functionError(t, receive(t, killed))
+	_ = functionError(t, receive(t, killed))
 	h.do("answer")
 	if pids := h.log.told("pid"); pids[1] != pids[2] {
 		t.Errorf("the processes were %v, want the last one used again", pids)
@@ -183,7 +183,7 @@ func TestKilledBeforeItWasStarted(t *testing.T) {
 			h.KillSandbox(id)
 		}
 	}
-	functionError(t, h.invoke(inv))
+	_ = functionError(t, h.invoke(inv))
 	if len(told) != 1 {
 		t.Errorf("the invocation went to sandboxes %v, want one", told)
 	}

@@ -49,7 +49,7 @@ func TestTheLogIsWholeWhenInvokeReturns(t *testing.T) {
 func TestHalfALineIsKeptWhenTheProcessEnds(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, "obedient")
-	functionError(t, h.invoke(event("end in mid-line")))
+	_ = functionError(t, h.invoke(event("end in mid-line")))
 	if diff := cmp.Diff([]string{"half a line"}, h.log.told("said")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -113,7 +113,7 @@ func (p *process) peakMB() (int, bool) {
 	if !ok {
 		return 0, false
 	}
-	return wholeMB(int64(usage.Maxrss) * maxrssUnit), true
+	return wholeMB(int64(usage.Maxrss) * maxrssUnit), true //nolint:unconvert // an int32 on 32-bit systems
 }
 
 func wholeMB(bytes int64) int { return int((bytes + 1<<20 - 1) >> 20) }

@@ -31,7 +31,7 @@ func (s *Store) arnPrefix(region string) string {
 
 func isAlphanumeric(text string) bool {
 	for _, c := range text {
-		if !('0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z') {
+		if (c < '0' || '9' < c) && (c < 'A' || 'Z' < c) && (c < 'a' || 'z' < c) {
 			return false
 		}
 	}

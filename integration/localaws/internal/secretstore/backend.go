@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -48,6 +49,20 @@ var (
 
 	proofKey = []byte("root key proof")
 )
+
+// reading runs f, which reads the whole file. Where the file is damaged bbolt
+// panics, and where it was cut short the memory that it was mapped to faults:
+// both become an error. The file is then not closed, for bbolt may hold its own
+// locks still.
+func reading(path string, f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("reading data file %s: it is damaged (%v): put a copy of it in its place, or remove it and its root key to start afresh", path, p)
+		}
+	}()
+	return f()
+}
 
 func openFile(path string) (*file, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 250 * time.Millisecond})

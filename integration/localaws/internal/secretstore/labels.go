@@ -77,8 +77,8 @@ func (s *Secret) Apply(labels []string, to *Version) {
 	}
 }
 
-// ErrTooManyVersions: the secret has as many versions as it may, and none that
-// may be removed.
+// ErrTooManyVersions says that the secret has as many versions as it may, and
+// none that may be removed.
 var ErrTooManyVersions = errors.New("too many versions")
 
 // youngest is the age before which an unlabelled version is not removed.

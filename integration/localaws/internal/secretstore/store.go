@@ -61,13 +61,19 @@ func Open(o Options) (*Store, error) {
 		s.keyring = keyring
 		return s, nil
 	}
-	file, err := openFile(o.DataFile)
+	err := reading(o.DataFile, func() error {
+		file, err := openFile(o.DataFile)
+		if err != nil {
+			return err
+		}
+		s.backend = file
+		if err := s.load(o, file); err != nil {
+			return errors.Join(err, file.close())
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	s.backend = file
-	if err := s.load(o, file); err != nil {
-		return nil, errors.Join(err, file.close())
 	}
 	return s, nil
 }

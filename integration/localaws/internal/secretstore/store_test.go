@@ -3,8 +3,10 @@ package secretstore_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -188,5 +190,55 @@ func TestFileThatIsNone(t *testing.T) {
 	}
 	if s, err := secretstore.Open(secretstore.Options{DataFile: data, RootKeyFile: data + ".key", Now: time.Now}); err == nil {
 		t.Error("it was opened", s.Close())
+	}
+}
+
+// TestDamagedFile cuts the file short, and wipes each page, where a full disk or
+// a bad copy would. Whatever opens must be whole.
+func TestDamagedFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	sound := filepath.Join(dir, "sound")
+	s := open(t, sound, day)
+	for _, name := range []string{"a", "b", "c"} {
+		create(t, s, name)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(sound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := os.Getpagesize()
+	refused := 0
+	for at := 0; at < len(whole); at += page {
+		wiped := bytes.Clone(whole)
+		clear(wiped[at : at+page])
+		for story, text := range map[string][]byte{"cut": whole[:at+page/2], "wiped": wiped} {
+			data := filepath.Join(dir, fmt.Sprint(story, at))
+			if err := os.WriteFile(data, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			o := secretstore.Options{DataFile: data, RootKeyFile: sound + ".key", Now: func() time.Time { return day }}
+			damaged, err := secretstore.Open(o)
+			if err != nil {
+				refused++
+				if !strings.Contains(err.Error(), data) {
+					t.Errorf("%s at %d: the error does not name the file: %v", story, at, err)
+				}
+				continue
+			}
+			if n := len(damaged.List(region)); n != 3 && (story != "wiped" || at >= 2*page) {
+				// (Of the two first pages, one is the transaction before.)
+				t.Errorf("%s at %d: it opens with %d of 3 secrets", story, at, n)
+			}
+			if err := damaged.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if refused == 0 {
+		t.Error("no damage was noticed")
 	}
 }

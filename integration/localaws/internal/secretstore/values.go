@@ -13,7 +13,7 @@ type Value struct {
 	Binary bool // a SecretBinary, else a SecretString
 }
 
-// ErrNoValue: the version is a placeholder.
+// ErrNoValue says that the version is a placeholder.
 var ErrNoValue = errors.New("the version has no value")
 
 // Seal gives a version of a secret its value.
