@@ -30,6 +30,7 @@ demo: modules ## rotate a secret on this machine (ENGINE=postgres STRATEGY=singl
 test: modules ## vet, and every test, on real servers: the newest version of each engine and one old
 	go vet ./...
 	@$(if $(RACE),,echo "no C compiler: testing without the race detector")
+	@go run ./integration/dbservers/cmd/prepare
 	go test $(RACE) -count=1 -timeout=20m ./...
 
 .PHONY: test-all

@@ -3,7 +3,6 @@ package integration_test
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/google/uuid"
 
 	"github.com/dbrotation/dbrotation/integration/dbservers"
 	"github.com/dbrotation/dbrotation/integration/localaws"
@@ -71,7 +69,7 @@ func TestBadInput(t *testing.T) {
 			if row.server.Version == "" {
 				row.server = dbservers.PostgresOptions{Version: "18", Plaintext: true}
 			}
-			s := newStage(t, stageOptions{server: servers.postgres(t, row.server), timeout: 5 * time.Second, tries: 1})
+			s := newStage(t, stageOptions{server: sharedPostgres(t, row.server), timeout: 5 * time.Second, tries: 1})
 			username, first := s.account()
 			document := s.document(username, first)
 			var arn string
@@ -227,7 +225,7 @@ func TestAPendingVersionThatWasTamperedWith(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			server := servers.postgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
+			server := sharedPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
 			s := newStage(t, stageOptions{server: server, tries: 1})
 			username, first := s.account()
 			document := s.document(username, first)
@@ -235,18 +233,9 @@ func TestAPendingVersionThatWasTamperedWith(t *testing.T) {
 			row.edit(s, document)
 			document["password"] = "planted-by-someone-else"
 			s.planted.add("planted-by-someone-else")
-			text, err := json.Marshal(document)
-			if err != nil {
-				t.Fatal(err)
-			}
-			token := uuid.NewString()
-			if _, err := s.client.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
-				SecretId: &arn, ClientRequestToken: &token, SecretString: aws.String(string(text)), VersionStages: []string{"AWSPENDING"},
-			}); err != nil {
-				t.Fatal(err)
-			}
+			token := s.pend(arn, document)
 			_, mark := s.serverLog(0)
-			err = s.invoke("setSecret", arn, token)
+			err := s.invoke("setSecret", arn, token)
 			log := s.aws.FunctionLog(function)
 			if err == nil || !strings.Contains(log, `"class":"mismatch"`) || !strings.Contains(log, row.says) {
 				t.Errorf("error %v; the function's log does not name %s:\n%s", err, row.says, log)
@@ -286,7 +275,7 @@ func TestTheFunctionCrashesOrTimesOutInEachStep(t *testing.T) {
 			for _, call := range row.calls {
 				t.Run(fmt.Sprintf("%s in %s at call %d", kind.name, row.step, call), func(t *testing.T) {
 					t.Parallel()
-					server := servers.postgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
+					server := sharedPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
 					s := newStage(t, stageOptions{server: server, tries: 1, timeout: 3 * time.Second})
 					username, first := s.account()
 					arn := s.secret(s.document(username, first))

@@ -65,7 +65,7 @@ type databaseGate interface {
 
 func startPostgresBehindAGate(t *testing.T) (*stage, databaseGate) {
 	t.Helper()
-	server := servers.postgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
+	server := sharedPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
 	gate := newGate(t, server)
 	return newStage(t, stageOptions{server: server, gate: gate}), postgresGate{gate}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/google/uuid"
 
 	"github.com/dbrotation/dbrotation/integration/bootstrap"
 	"github.com/dbrotation/dbrotation/integration/dbservers"
@@ -34,7 +34,7 @@ const (
 var executable string
 
 // servers are the database servers of the run, started when first asked for.
-var servers = serverPool{started: map[string]*pooled{}}
+var servers dbservers.Pool
 
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
@@ -52,67 +52,21 @@ func run(m *testing.M) int {
 		return 1
 	}
 	code := m.Run()
-	if err := servers.close(); err != nil {
+	if err := servers.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return code
 }
 
-type serverPool struct {
-	mu      sync.Mutex
-	started map[string]*pooled
-}
-
-type pooled struct {
-	once   sync.Once
-	server *dbservers.Server
-	err    error
-}
-
-// postgres returns the run's server with these options; the first call starts
-// it, and tells where it came from.
-func (p *serverPool) postgres(t *testing.T, options dbservers.PostgresOptions) *dbservers.Server {
+// sharedPostgres returns the run's server with these options.
+func sharedPostgres(t *testing.T, options dbservers.PostgresOptions) *dbservers.Server {
 	t.Helper()
-	key := fmt.Sprint(options)
-	p.mu.Lock()
-	entry := p.started[key]
-	if entry == nil {
-		entry = &pooled{}
-		p.started[key] = entry
+	server, err := servers.Postgres(options)
+	if err != nil {
+		t.Fatal(err)
 	}
-	p.mu.Unlock()
-	entry.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-		defer cancel()
-		entry.server, entry.err = dbservers.StartPostgres(ctx, options)
-		if entry.err == nil {
-			fmt.Printf("PostgreSQL %s: %s\n", entry.server.Version, entry.server.Source)
-		}
-	})
-	if entry.err != nil {
-		t.Fatal(entry.err)
-	}
-	return entry.server
-}
-
-func (p *serverPool) close() error {
-	var errs []error
-	for _, entry := range p.started {
-		if entry.server != nil {
-			errs = append(errs, entry.server.Close())
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// versions are the PostgreSQL versions that a run holds: the newest and one
-// old, or all of them.
-func versions() []string {
-	if os.Getenv("DBROTATION_ALL") != "" {
-		return dbservers.PostgresVersions()
-	}
-	return []string{"15", "18"}
+	return server
 }
 
 // stage is one embedded AWS with the real function, in front of one server.
@@ -375,4 +329,21 @@ func (s *stage) invoke(step, arn, token string) error {
 		s.t.Fatal(err)
 	}
 	return s.aws.Invoke(s.t.Context(), region, function, event)
+}
+
+// pend stores a document under AWSPENDING, as anyone with PutSecretValue could,
+// and returns its version id.
+func (s *stage) pend(arn string, document map[string]any) (token string) {
+	s.t.Helper()
+	text, err := json.Marshal(document)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	token = uuid.NewString()
+	if _, err := s.client.PutSecretValue(s.t.Context(), &secretsmanager.PutSecretValueInput{
+		SecretId: &arn, ClientRequestToken: &token, SecretString: aws.String(string(text)), VersionStages: []string{"AWSPENDING"},
+	}); err != nil {
+		s.t.Fatal(err)
+	}
+	return token
 }

@@ -1,13 +1,8 @@
 package integration_test
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/google/uuid"
 
 	"github.com/dbrotation/dbrotation/integration/dbservers"
 )
@@ -19,7 +14,7 @@ import (
 // https://www.postgresql.org/docs/current/passwordcheck.html
 func TestAValidationHookRefusesThePassword(t *testing.T) {
 	t.Parallel()
-	server := servers.postgres(t, dbservers.PostgresOptions{Version: "18", Settings: map[string]string{"shared_preload_libraries": "passwordcheck"}})
+	server := sharedPostgres(t, dbservers.PostgresOptions{Version: "18", Settings: map[string]string{"shared_preload_libraries": "passwordcheck"}})
 	for _, byAdmin := range []bool{false, true} {
 		s := newStage(t, stageOptions{server: server})
 		username, first := s.account()
@@ -29,16 +24,7 @@ func TestAValidationHookRefusesThePassword(t *testing.T) {
 		}
 		arn := s.secret(document)
 		document["password"] = username
-		text, err := json.Marshal(document)
-		if err != nil {
-			t.Fatal(err)
-		}
-		token := uuid.NewString()
-		if _, err := s.client.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
-			SecretId: &arn, ClientRequestToken: &token, SecretString: aws.String(string(text)), VersionStages: []string{"AWSPENDING"},
-		}); err != nil {
-			t.Fatal(err)
-		}
+		token := s.pend(arn, document)
 
 		if err := s.invoke("setSecret", arn, token); err == nil {
 			t.Fatal("setSecret went through")

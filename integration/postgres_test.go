@@ -20,7 +20,7 @@ import (
 // deployed executable through the Lambda Runtime API, a real server.
 func TestPostgresRotates(t *testing.T) {
 	t.Parallel()
-	for _, version := range versions() {
+	for _, version := range dbservers.TestedPostgresVersions() {
 		for _, row := range []struct {
 			name          string
 			byAdmin       bool
@@ -162,7 +162,7 @@ func TestPostgresRotatesAsTheServerIsSet(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			server := servers.postgres(t, dbservers.PostgresOptions{Version: row.version, Settings: row.settings, Plaintext: row.settings == nil})
+			server := sharedPostgres(t, dbservers.PostgresOptions{Version: row.version, Settings: row.settings, Plaintext: row.settings == nil})
 			s := newStage(t, stageOptions{server: server})
 			username, first := s.account()
 			for _, statement := range row.sql {
@@ -266,7 +266,7 @@ func TestNoPasswordOnAnErrorsStatementLine(t *testing.T) {
 // TestRotateWithoutChangingAnything is what a new schedule does first.
 func TestRotateWithoutChangingAnything(t *testing.T) {
 	t.Parallel()
-	server := servers.postgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
+	server := sharedPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
 	s := newStage(t, stageOptions{server: server})
 	username, first := s.account()
 	arn := s.secret(s.document(username, first))

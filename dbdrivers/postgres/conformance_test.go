@@ -14,7 +14,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	for _, version := range versions() {
+	for _, version := range dbservers.TestedPostgresVersions() {
 		t.Run("version "+version, func(t *testing.T) {
 			s := start(t, dbservers.PostgresOptions{Version: version, HBA: hostRules})
 			drivertest.Run(t, fixture(t, s))

@@ -6,7 +6,6 @@ import (
 	"os"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/dbrotation/dbrotation/dbdrivers"
 	"github.com/dbrotation/dbrotation/integration/dbservers"
@@ -15,26 +14,11 @@ import (
 // TestMain closes the servers that the tests have started.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	servers.mu.Lock()
-	defer servers.mu.Unlock()
-	for _, s := range servers.started {
-		if s.server == nil {
-			continue
-		}
-		if err := s.server.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = max(code, 1)
-		}
+	if err := servers.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
 	}
 	os.Exit(code)
-}
-
-// versions are the ends of what is supported, and all between on request.
-func versions() []string {
-	if os.Getenv("DBROTATION_ALL") == "1" {
-		return dbservers.PostgresVersions()
-	}
-	return []string{"15", "18"}
 }
 
 const newest = "18"
@@ -42,7 +26,7 @@ const newest = "18"
 // eachVersion runs a test once per version.
 func eachVersion(t *testing.T, test func(t *testing.T, s *server)) {
 	t.Parallel()
-	for _, version := range versions() {
+	for _, version := range dbservers.TestedPostgresVersions() {
 		t.Run("version "+version, func(t *testing.T) {
 			t.Parallel()
 			test(t, start(t, dbservers.PostgresOptions{Version: version, HBA: hostRules}))
@@ -67,58 +51,33 @@ var hostRules = []string{
 type server struct {
 	*dbservers.Server
 	options dbservers.PostgresOptions
-	making  *sync.Mutex
 }
 
-// create makes an account by the admin, one at a time: two grants on one
-// database at the same moment meet, and one fails.
+// making is held while an account comes or goes: what grants and revokes on one
+// database at the same moment meets, and one fails.
+var making sync.Mutex
+
+// create makes an account by the admin.
 func (s *server) create(t *testing.T, name, password string) dbdrivers.Login {
 	t.Helper()
-	s.making.Lock()
-	defer s.making.Unlock()
+	making.Lock()
+	defer making.Unlock()
 	if err := s.CreateUser(t.Context(), name, password); err != nil {
 		t.Fatal(err)
 	}
 	return s.Login(name, password)
 }
 
-var servers struct {
-	mu      sync.Mutex
-	started map[string]*starting
-}
-
-type starting struct {
-	once   sync.Once
-	making sync.Mutex
-	server *dbservers.Server
-	err    error
-}
-
-const startTimeout = 5 * time.Minute // the first start on a machine makes an image
+var servers dbservers.Pool
 
 // start returns the server with these options; all tests share it.
 func start(t *testing.T, options dbservers.PostgresOptions) *server {
 	t.Helper()
-	key := fmt.Sprintf("%+v", options)
-	servers.mu.Lock()
-	if servers.started == nil {
-		servers.started = make(map[string]*starting)
+	s, err := servers.Postgres(options)
+	if err != nil {
+		t.Fatal(err)
 	}
-	s := servers.started[key]
-	if s == nil {
-		s = &starting{}
-		servers.started[key] = s
-	}
-	servers.mu.Unlock()
-	s.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-		defer cancel()
-		s.server, s.err = dbservers.StartPostgres(ctx, options)
-	})
-	if s.err != nil {
-		t.Fatal(s.err)
-	}
-	return &server{s.server, options, &s.making}
+	return &server{s, options}
 }
 
 // user makes an account that goes with the test.
@@ -127,8 +86,8 @@ func (s *server) user(t *testing.T, name, password string) dbdrivers.Login {
 	login := s.create(t, name, password)
 	t.Cleanup(func() {
 		// The next case of the same test reuses the name.
-		s.making.Lock()
-		defer s.making.Unlock()
+		making.Lock()
+		defer making.Unlock()
 		s.clean(t, "DROP OWNED BY "+quoted(name), "DROP ROLE "+quoted(name))
 	})
 	return login
