@@ -64,7 +64,7 @@ func milliseconds(d time.Duration) string {
 // openings bounds how often a transaction is opened anew. Until its second
 // statement the account's own statement_timeout is in force; a millisecond is
 // mostly enough, and where it was not, nothing has happened yet.
-const openings = 5
+const openings = 25
 
 // open begins a transaction and asks, all in one round trip.
 func open(ctx context.Context, session *pgwire.Session, statements []pgwire.Statement) (answers []pgwire.Answer, err error) {
