@@ -63,6 +63,14 @@ type SetPasswordRequest struct {
 	// Hash names the form in which the server is to keep the password
 	// ("scram-sha-256", "md5"). Empty means the form the server is set to.
 	Hash string
+	// Twin is the account whose password proved that the change is wanted,
+	// where it is not Account itself but the twin that takes turns with it. An
+	// admin's change is then refused ([ErrTwinUnproven]) unless that account
+	// bears the driver's mark as the twin of Account, or Proven is true: who
+	// can open an account that merely has a twin's name must not be given its
+	// sibling's password. It needs [TwinOpener].
+	Twin   string
+	Proven bool
 }
 
 // BySelf reports whether the account changes its own password.

@@ -36,6 +36,14 @@ var (
 	ErrUnsupported = errors.New("not supported by this server or account")
 )
 
+// ErrTwinUnproven says that an account of the twin's name exists and nothing
+// proves that it is the twin. It comes with the class [ErrUnsupported].
+var ErrTwinUnproven = errors.New("nothing proves that this account is the twin")
+
+// ErrTwinMissing says that there is no account of the twin's name, and that it
+// may not be created. It comes with the class [ErrUnsupported].
+var ErrTwinMissing = errors.New("the twin does not exist, and may not be created")
+
 var classes = []error{
 	ErrRefused, ErrBarred, ErrUnreachable, ErrTLS, ErrNotWritable,
 	ErrBusy, ErrPrivilege, ErrPasswordRules, ErrUnsupported,

@@ -51,10 +51,11 @@ func TestBadInput(t *testing.T) {
 		{name: "a wrong current password", edit: with("password", "planted-wrong-password"), step: "setSecret", class: "nothing-opens", says: []string{"AWSCURRENT", "AWSPENDING", "PutSecretValue"}},
 		{name: "a database that does not exist", edit: with("dbname", "nosuchdb"), step: "setSecret", class: "barred", says: []string{"nosuchdb"}},
 		{name: "an account that does not exist", edit: with("username", "nobody_here"), step: "setSecret", class: "nothing-opens", says: []string{"nobody_here"}},
-		{name: "an alternating secret", edit: func(s *stage, document map[string]any) {
+		{name: "an alternating secret, and no leave to create the twin", edit: func(s *stage, document map[string]any) {
 			s.adminSecret(document)
 			delete(document, "dbrotation")
-		}, step: "createSecret", class: "invalid-secret", says: []string{"alternat", "single"}},
+		}, step: "setSecret", class: "unsupported", says: []string{"CREATE_TWINS", "_clone"}},
+		{name: "an alternating secret without an admin", edit: with("dbrotation", map[string]any{"strategy": "alternating"}), step: "createSecret", class: "invalid-secret", says: []string{`\"masterarn\" is missing`}},
 		{name: "an admin's secret that does not exist", edit: func(s *stage, document map[string]any) {
 			document["masterarn"] = "arn:aws:secretsmanager:" + region + ":" + localaws.Account + ":secret:nosuch-AbCdEf"
 			document["dbrotation"] = map[string]any{"strategy": "single"}

@@ -45,6 +45,22 @@ var crashMatrix = []crashRow{
 		},
 		wasClosed: true,
 	},
+	{
+		name:   "postgres alternating, the twin's first turn",
+		start:  startPostgresBehindAGate,
+		secret: func(s *stage) string { return s.alternatingSecret() },
+	},
+	{
+		name:  "postgres alternating, the canonical account's turn",
+		start: startPostgresBehindAGate,
+		secret: func(s *stage) string {
+			arn := s.alternatingSecret()
+			if err := s.rotate(arn); err != nil {
+				s.t.Fatal(err)
+			}
+			return arn
+		},
+	},
 }
 
 // databaseGate counts the calls of one rotation to its database, and fails
@@ -67,7 +83,7 @@ func startPostgresBehindAGate(t *testing.T) (*stage, databaseGate) {
 	t.Helper()
 	server := sharedPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
 	gate := newGate(t, server)
-	return newStage(t, stageOptions{server: server, gate: gate}), postgresGate{gate}
+	return newStage(t, stageOptions{server: server, gate: gate, env: map[string]string{"CREATE_TWINS": "true"}}), postgresGate{gate}
 }
 
 type postgresGate struct{ *wiregate.Gate }

@@ -347,3 +347,25 @@ func (s *stage) pend(arn string, document map[string]any) (token string) {
 	}
 	return token
 }
+
+// alternatingSecret makes an account and a secret by which it and its twin take
+// turns, in the shape that AWS's own function knows.
+func (s *stage) alternatingSecret() (arn string) {
+	s.t.Helper()
+	document := s.document(s.account())
+	s.adminSecret(document)
+	delete(document, "dbrotation")
+	return s.secret(document)
+}
+
+// put makes a document the current one, by hand.
+func (s *stage) put(arn string, document map[string]any) {
+	s.t.Helper()
+	text, err := json.Marshal(document)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := s.client.PutSecretValue(s.t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &arn, SecretString: aws.String(string(text))}); err != nil {
+		s.t.Fatal(err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"slices"
@@ -200,7 +201,7 @@ func (a *attempt) current(version Version) (*document, error) {
 			for _, problem := range problems {
 				faults = append(faults, Fault{Problem: problem})
 			}
-			strategy, contradictions := a.strategy(d, a.traits.Engine)
+			strategy, contradictions := a.strategy(d, driver)
 			a.strategyName = strategy
 			faults = append(faults, contradictions...)
 		} else {
@@ -242,16 +243,20 @@ func (a *attempt) pending(version Version, current *document) (*document, error)
 		return nil, &DocumentError{SecretARN: a.event.SecretID, Label: labelPending, Faults: faults}
 	}
 	var differing []string
-	if d.username != current.username {
+	if d.username != a.nextUsername(current) {
 		differing = append(differing, fieldUsername)
 	}
 	differing = append(differing, current.differences(d)...)
 	if len(differing) > 0 {
+		may := "the password alone"
+		if a.strategyName == Alternating {
+			may = fmt.Sprintf("the password, and in the username, which is %q", a.nextUsername(current))
+		}
 		// An earlier delivery may have set the pending password: the label
 		// may go only where current still opens the database.
 		return nil, fail(ClassMismatch, "Nothing was changed by this call. If current was edited on purpose while this rotation was under way, undo the edit and rotate again; "+
 			"or, but only if current's password still opens the database, take AWSPENDING off the version "+a.event.ClientRequestToken+" and rotate again.",
-			"the pending version differs from current in %s, and may differ in the password alone", quoted(differing))
+			"the pending version differs from current in %s, and may differ in %s", quoted(differing), may)
 	}
 	if d.password.Equal(current.password) {
 		return nil, fail(ClassMismatch, "Take AWSPENDING off the version "+a.event.ClientRequestToken+" and rotate again.",

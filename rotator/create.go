@@ -61,7 +61,7 @@ func (a *attempt) create(ctx context.Context) error {
 		return err
 	}
 	a.remember(password.Reveal())
-	value, err := current.withPassword(password)
+	value, err := current.withCredential(a.nextUsername(current), password)
 	if err != nil {
 		return err
 	}

@@ -47,6 +47,8 @@ type Config struct {
 	Password PasswordPolicy
 	// Strategy overrides what the secrets say. Default: they decide.
 	Strategy Strategy
+	// CreateTwins lets the alternating strategy create the second account.
+	CreateTwins bool
 	// AdminMayReset lets an admin set an account's password although no
 	// labelled credential opens the database any more. It is the operator's
 	// word, for one repair; a secret cannot say it.
@@ -54,6 +56,10 @@ type Config struct {
 	// AdminHosts are hosts that a secret may name although its admin's secret
 	// names another: aliases (CNAMEs) of a server the admin administers.
 	AdminHosts []string
+	// Topology asks the database services what a secret does not say. Default:
+	// nobody is asked; an admin's secret must name its server then, and hosts
+	// must be equal or among AdminHosts.
+	Topology Topology
 	// Roots are trusted for the databases' certificates. Default: the system's
 	// and those of Amazon RDS.
 	Roots *x509.CertPool

@@ -413,27 +413,43 @@ func (d *document) readParams() {
 	}
 }
 
-// withPassword returns the document's text with another password, and nothing
-// else changed.
-func (d *document) withPassword(password dbdrivers.Password) (Value, error) {
+// withCredential returns the document's text with another username and
+// password, and nothing else changed.
+func (d *document) withCredential(username string, password dbdrivers.Password) (Value, error) {
+	var text strings.Builder
+	copied, done := 0, false
 	for _, m := range d.members {
-		if m.key != fieldPassword {
+		var value string
+		switch m.key {
+		case fieldUsername:
+			value = username
+		case fieldPassword:
+			value = password.Reveal()
+		default:
 			continue
 		}
 		var encoded bytes.Buffer
 		encoder := json.NewEncoder(&encoded)
 		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(password.Reveal()); err != nil {
-			return Value{}, errors.New("encoding the new password failed")
+		if m.key == fieldUsername && username == d.username {
+			encoded.WriteString(d.text[m.start:m.end]) // as it was written
+		} else if err := encoder.Encode(value); err != nil {
+			return Value{}, errors.New("encoding the new credential failed")
 		}
-		text := d.text[:m.start] + strings.TrimSuffix(encoded.String(), "\n") + d.text[m.end:]
-		if len(text) > greatestValue {
-			return Value{}, fail(ClassInvalidSecret, "Shorten the document or the password.",
-				"the new version would have %d bytes, and Secrets Manager stores %d", len(text), greatestValue)
-		}
-		return NewValue(text), nil
+		text.WriteString(d.text[copied:m.start])
+		text.WriteString(strings.TrimSuffix(encoded.String(), "\n"))
+		copied = m.end
+		done = done || m.key == fieldPassword
 	}
-	return Value{}, errors.New("the document has no password to replace")
+	if !done {
+		return Value{}, errors.New("the document has no password to replace")
+	}
+	text.WriteString(d.text[copied:])
+	if text.Len() > greatestValue {
+		return Value{}, fail(ClassInvalidSecret, "Shorten the document or the password.",
+			"the new version would have %d bytes, and Secrets Manager stores %d", text.Len(), greatestValue)
+	}
+	return NewValue(text.String()), nil
 }
 
 // differences lists the keys, other than username and password, whose values

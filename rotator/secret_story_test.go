@@ -18,6 +18,7 @@ func TestASecretWithFaultsIsRefusedInCreate(t *testing.T) {
 		name  string
 		edits []func(map[string]any)
 		text  string // instead of a document
+		plain bool   // the engine has a driver without optional powers
 		says  []string
 	}{
 		{name: "not JSON", text: "planted-just-a-password", says: []string{"not a JSON object"}},
@@ -29,13 +30,16 @@ func TestASecretWithFaultsIsRefusedInCreate(t *testing.T) {
 		{name: "a password policy that cannot be satisfied", edits: []func(map[string]any){set("dbrotation", map[string]any{"passwordLength": 3})}, says: []string{"the password length is 3"}},
 		{name: "an unknown strategy", edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "twice"})}, says: []string{`"twice" is not a strategy`, "single"}},
 		{name: "dual passwords on an engine without them", edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "dual-password"})}, says: []string{"no such feature"}},
-		{name: "an admin, and no strategy", edits: []func(map[string]any){set("masterarn", "arn:aws:secretsmanager:eu-west-1:000000000000:secret:admin-AbCdEf")}, says: []string{`"strategy": "single"`}},
-		{name: "an alternating strategy, said so", edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "alternating"})}, says: []string{`"dbrotation" asks for the strategy alternating, which this version cannot do`}},
+		{name: "an admin, no strategy, and an engine without twins", plain: true, edits: []func(map[string]any){set("masterarn", "arn:aws:secretsmanager:eu-west-1:000000000000:secret:admin-AbCdEf")}, says: []string{`"strategy": "single"`}},
+		{name: "an alternating strategy for an engine without twins", plain: true, edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "alternating"})}, says: []string{`"dbrotation" asks for the strategy alternating, which this version cannot do`}},
 		{name: "twins for one account", edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "single", "twins": []string{"a", "b"}, "ownerRole": "o"})}, says: []string{"2 faults", "twins", "ownerRole"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
+			if row.plain {
+				w.config.Drivers = map[string]dbdrivers.Driver{"fake": struct{ dbdrivers.Driver }{w.driver}}
+			}
 			if row.text != "" {
 				w.arn = w.store("app", row.text)
 			} else {
@@ -139,7 +143,8 @@ func TestASecretThatReachesForMoreThanItsAccount(t *testing.T) {
 		{name: "it turns TLS off for itself; the admin's stays on", app: []func(map[string]any){set("ssl", false)}},
 		{name: "the same host in other letters", app: []func(map[string]any){set("host", "DB.Example.COM.")}},
 		{name: "an alias that the operator listed", app: []func(map[string]any){set("host", "alias.example.com")}, hosts: []string{"alias.example.com"}},
-		{name: "the admin's secret lacks fields", admin: []func(map[string]any){drop("host"), drop("engine")}, class: rotator.ClassUnsupported, says: []string{"secret:admin"}},
+		{name: "the admin's secret lacks fields", admin: []func(map[string]any){drop("host"), drop("engine")}, class: rotator.ClassInvalidSecret, says: []string{"secret:admin", "2 faults"}},
+		{name: "a service manages the admin's secret, and none can be asked", admin: []func(map[string]any){drop("host"), drop("engine"), drop("port")}, class: rotator.ClassUnsupported, says: []string{"secret:admin"}},
 		{name: "the admin's secret has faults, all named", admin: []func(map[string]any){drop("host"), set("port", "abc"), set("engine", "dbase")}, class: rotator.ClassInvalidSecret, says: []string{"secret:admin", "3 faults", `"host"`, `"port"`, `"engine"`}},
 		{name: "the admin's server is of another engine", admin: []func(map[string]any){set("engine", "other")}, class: rotator.ClassInvalidSecret, says: []string{"secret:admin", `"engine" is other`}},
 		{name: "the admin's password is wrong", admin: []func(map[string]any){set("password", strangePassword)}, class: rotator.ClassRefused, says: []string{"secret:admin"}},

@@ -147,7 +147,7 @@ func TestANewPasswordChangesNothingElse(t *testing.T) {
 			if err := d.locate(); err != nil {
 				t.Fatal(err)
 			}
-			got, err := d.withPassword(dbdrivers.NewPassword(`<&>"\` + "\u2028"))
+			got, err := d.withCredential(d.username, dbdrivers.NewPassword(`<&>"\`+"\u2028"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -160,7 +160,7 @@ func TestANewPasswordChangesNothingElse(t *testing.T) {
 
 func TestANewVersionThatIsTooLargeIsRefusedBeforeItIsStored(t *testing.T) {
 	d := mustParse(t, `{"engine":"e","host":"h","username":"u","password":"p","note":"`+strings.Repeat("x", greatestValue-70)+`"}`)
-	_, err := d.withPassword(dbdrivers.NewPassword(strings.Repeat("y", 64)))
+	_, err := d.withCredential(d.username, dbdrivers.NewPassword(strings.Repeat("y", 64)))
 	if class, remedy := classOf(err); class != ClassInvalidSecret || remedy == "" {
 		t.Errorf("error %v of class %q, want an invalid secret with a remedy", err, class)
 	}
@@ -227,7 +227,7 @@ func FuzzDocument(f *testing.F) {
 		if len(d.members) == 0 || len(faults) > 0 {
 			return
 		}
-		changed, err := d.withPassword(dbdrivers.NewPassword(password))
+		changed, err := d.withCredential(d.username, dbdrivers.NewPassword(password))
 		if err != nil {
 			t.Fatalf("a valid document cannot take a password: %v", err)
 		}

@@ -43,7 +43,7 @@ func (a *attempt) set(ctx context.Context) error {
 		return err
 	}
 
-	change := change{attempt: a, current: a.login(current), pending: pending.password, hash: current.settings.Hash}
+	change := change{attempt: a, currentDocument: current, current: a.login(current), hash: current.settings.Hash}
 	if current.adminARN != "" {
 		admin, err := a.admin(ctx, current)
 		if err != nil {
@@ -54,16 +54,18 @@ func (a *attempt) set(ctx context.Context) error {
 		// nowhere else: a proof given by another server proves nothing there.
 		change.current.Host, change.current.Port, change.current.TLS = admin.login.Host, admin.login.Port, admin.login.TLS
 	}
-	return change.run(ctx, current)
+	change.pending = change.as(pending)
+	return change.run(ctx)
 }
 
 // change is one account's password about to change.
 type change struct {
 	*attempt
-	current dbdrivers.Login
-	pending dbdrivers.Password
-	hash    string
-	admin   *admin // nil: the account changes its own
+	currentDocument *document       // current, as the secret holds it
+	current         dbdrivers.Login // and as the server is asked
+	pending         dbdrivers.Login
+	hash            string
+	admin           *admin // nil: the account changes its own
 
 	tried tries
 }
@@ -96,13 +98,13 @@ func (t tries) Unwrap() []error {
 // run climbs the ladder: current; where the server refuses it, pending, for an
 // earlier delivery may have set it; where that is refused too, previous, for
 // an abandoned rotation may have moved the labels without the database.
-func (c *change) run(ctx context.Context, currentDocument *document) error {
+func (c *change) run(ctx context.Context) error {
 	err := c.from(ctx, labelCurrent, c.current)
 	if !errors.Is(err, dbdrivers.ErrRefused) {
 		return c.settle(ctx, err)
 	}
 
-	err = c.verify(ctx, c.as(c.pending))
+	err = c.verify(ctx, c.pending)
 	c.tried = append(c.tried, try{labelPending, err})
 	if isPassword(err) {
 		c.outcome = "already set"
@@ -112,10 +114,10 @@ func (c *change) run(ctx context.Context, currentDocument *document) error {
 		return fmt.Errorf("asking whether the pending password is set already: %w", err)
 	}
 
-	if previous, err := c.previous(ctx, currentDocument); err != nil {
+	if previous, err := c.previous(ctx, c.currentDocument); err != nil {
 		return err
 	} else if previous != nil {
-		err := c.from(ctx, labelPrevious, c.as(*previous))
+		err := c.from(ctx, labelPrevious, *previous)
 		if !errors.Is(err, dbdrivers.ErrRefused) {
 			return c.settle(ctx, err)
 		}
@@ -123,17 +125,17 @@ func (c *change) run(ctx context.Context, currentDocument *document) error {
 
 	if c.admin != nil && c.config.AdminMayReset {
 		c.log.WarnContext(ctx, "no labelled credential opens the database; the admin resets the password because the function's ADMIN_MAY_RESET allows it",
-			"username", c.current.Username)
+			"username", c.pending.Username)
 		c.outcome = "reset by the admin"
 		return c.settle(ctx, c.byAdmin(ctx))
 	}
 	return c.nothingOpens()
 }
 
-// as is the account's login with another password.
-func (c *change) as(password dbdrivers.Password) dbdrivers.Login {
+// as is the login of another version, at the server that current is asked of.
+func (c *change) as(d *document) dbdrivers.Login {
 	login := c.current
-	login.Password = password
+	login.Username, login.Password = d.username, d.password
 	return login
 }
 
@@ -143,7 +145,7 @@ func (c *change) from(ctx context.Context, label string, login dbdrivers.Login) 
 	c.outcome = "set"
 	if c.admin == nil {
 		err := c.setPassword(ctx, dbdrivers.SetPasswordRequest{
-			As: login, Account: login.Username, Password: c.pending, Hash: c.hash,
+			As: login, Account: login.Username, Password: c.pending.Password, Hash: c.hash,
 		})
 		c.tried = append(c.tried, try{label, err})
 		return err
@@ -159,12 +161,10 @@ func (c *change) from(ctx context.Context, label string, login dbdrivers.Login) 
 	return c.byAdmin(ctx)
 }
 
-// byAdmin lets the admin set the password. A refusal of the admin is not one
-// of the account, and is told as what it is.
+// byAdmin lets the admin set the password, or open the twin. A refusal of the
+// admin is not one of the account, and is told as what it is.
 func (c *change) byAdmin(ctx context.Context) error {
-	err := c.setPassword(ctx, dbdrivers.SetPasswordRequest{
-		As: c.admin.login, Account: c.current.Username, Password: c.pending, Hash: c.hash,
-	})
+	err := c.proven(ctx, func(proven bool) error { return c.alter(ctx, proven) })
 	if err == nil {
 		return nil
 	}
@@ -182,9 +182,8 @@ type notARefusal struct{ error }
 // As reaches the client's own error.
 func (n notARefusal) As(target any) bool { return errors.As(n.error, target) }
 
-// previous returns the AWSPREVIOUS password where it is worth a sign-in, else
-// nil.
-func (c *change) previous(ctx context.Context, current *document) (*dbdrivers.Password, error) {
+// previous returns the AWSPREVIOUS login where it is worth a sign-in, else nil.
+func (c *change) previous(ctx context.Context, current *document) (*dbdrivers.Login, error) {
 	if c.refusalsAreSpent() {
 		c.tried = append(c.tried, try{labelPrevious, errors.New("not tried: two refusals in a row are as many as this engine may safely be given")})
 		return nil, nil
@@ -200,15 +199,24 @@ func (c *change) previous(ctx context.Context, current *document) (*dbdrivers.Pa
 	switch {
 	case len(faults) > 0:
 		err = errors.New("not tried: it is not a valid document")
-	case d.username != current.username || d.host != current.host || d.port != current.port:
+	case !c.mayBe(d.username) || d.host != current.host || d.port != current.port:
 		err = errors.New("not tried: it names another account or server")
-	case d.password.Equal(current.password) || d.password.Equal(c.pending):
+	case d.password.Equal(current.password) || d.password.Equal(c.pending.Password):
 		err = errors.New("not tried: it holds a password that was refused")
 	default:
-		return &d.password, nil
+		login := c.as(d)
+		return &login, nil
 	}
 	c.tried = append(c.tried, try{labelPrevious, err})
 	return nil, nil
+}
+
+// mayBe reports whether an account is one that this secret rotates.
+func (c *change) mayBe(username string) bool {
+	if c.strategyName == Alternating {
+		return pairOf(c.current.Username).has(username)
+	}
+	return username == c.current.Username
 }
 
 // settle gives the change's error its last word. A password that the server's
@@ -249,7 +257,7 @@ func (c *change) doubt(ctx context.Context) error {
 	if err := c.verify(ctx, c.current); err != nil {
 		return fmt.Errorf("signing in as current to make sure: %w", err)
 	}
-	if err := c.verify(ctx, c.as(c.pending)); !errors.Is(err, dbdrivers.ErrRefused) {
+	if err := c.verify(ctx, c.pending); !errors.Is(err, dbdrivers.ErrRefused) {
 		return errors.New("the pending password was not refused")
 	}
 	return nil
@@ -266,7 +274,7 @@ func (c *change) shows(ctx context.Context) error {
 		return nil
 	}
 	err := poll(ctx, greatestSettling, func() (bool, error) {
-		err := c.verify(ctx, c.as(c.pending))
+		err := c.verify(ctx, c.pending)
 		return isPassword(err) || c.refusalsAreSpent(), err
 	})
 	if !isPassword(err) {

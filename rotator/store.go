@@ -57,6 +57,8 @@ type Description struct {
 	OwningService string
 	// Replicas are the secret's replicas in other Regions.
 	Replicas []Replica
+	// Tags are the secret's, the system's among them.
+	Tags map[string]string
 }
 
 // Replica is the state of a replica in another Region.

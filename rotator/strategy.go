@@ -1,6 +1,10 @@
 package rotator
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/dbrotation/dbrotation/dbdrivers"
+)
 
 // Strategy says whose password a rotation changes, and who changes it.
 type Strategy string
@@ -29,7 +33,8 @@ func ParseStrategy(name string) (Strategy, error) {
 
 // strategy decides by which strategy a document rotates, and lists what of
 // the document contradicts it.
-func (r *Rotator) strategy(d *document, engine string) (Strategy, []Fault) {
+func (r *Rotator) strategy(d *document, driver dbdrivers.Driver) (Strategy, []Fault) {
+	engine := driver.Traits().Engine
 	var chosen Strategy
 	var faults []Fault
 	asks := fmt.Sprintf("%q asks for", fieldOurs)
@@ -49,6 +54,9 @@ func (r *Rotator) strategy(d *document, engine string) (Strategy, []Fault) {
 	}
 	switch chosen {
 	case Alternating:
+		if _, ok := twinOpener(driver); ok {
+			return chosen, twinFaults(d, driver)
+		}
 		faults = append(faults, Fault{Problem: fmt.Sprintf("%s the strategy %s, which this version cannot do for %s; "+
 			"to change this one account's password set {%q: {\"strategy\": %q}} in the secret, or the function's STRATEGY, which comes first",
 			asks, Alternating, engine, fieldOurs, Single)})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"strings"
@@ -42,6 +43,70 @@ func (n nameless) Traits() dbdrivers.Traits {
 	traits := n.Driver.Traits()
 	traits.Engine = ""
 	return traits
+}
+
+// brokenTwin is the fake with a fault of its own in OpenTwin.
+type brokenTwin struct {
+	dbdrivers.Driver
+	open func(context.Context, dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error)
+}
+
+func (b brokenTwin) OpenTwin(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+	return b.open(ctx, req)
+}
+
+type openTwin = func(context.Context, dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error)
+
+// openerOf is the fake's OpenTwin.
+func openerOf(good dbdrivers.Driver) openTwin {
+	opener, ok := good.(dbdrivers.TwinOpener)
+	if !ok {
+		panic("the fake opens no twins")
+	}
+	return opener.OpenTwin
+}
+
+// onTwin puts breaks in the place of the fake's OpenTwin, which it is given.
+func onTwin(breaks func(srv *drivertest.FakeServer, open openTwin) openTwin) func(dbdrivers.Driver, *drivertest.FakeServer) dbdrivers.Driver {
+	return func(good dbdrivers.Driver, srv *drivertest.FakeServer) dbdrivers.Driver {
+		return brokenTwin{good, breaks(srv, openerOf(good))}
+	}
+}
+
+// onTwinRequest changes what OpenTwin is asked.
+func onTwinRequest(change func(*dbdrivers.OpenTwinRequest)) func(dbdrivers.Driver, *drivertest.FakeServer) dbdrivers.Driver {
+	return onTwin(func(_ *drivertest.FakeServer, open openTwin) openTwin {
+		return func(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+			change(&req)
+			return open(ctx, req)
+		}
+	})
+}
+
+// onTwinFailed does something to the server when OpenTwin fails.
+func onTwinFailed(class error, harm func(*drivertest.FakeServer, dbdrivers.OpenTwinRequest)) func(dbdrivers.Driver, *drivertest.FakeServer) dbdrivers.Driver {
+	return onTwin(func(srv *drivertest.FakeServer, open openTwin) openTwin {
+		return func(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+			report, err := open(ctx, req)
+			if errors.Is(err, class) {
+				harm(srv, req)
+			}
+			return report, err
+		}
+	})
+}
+
+// onTwinDone does something to the server, or to the report, when it is done.
+func onTwinDone(change func(*drivertest.FakeServer, dbdrivers.OpenTwinRequest, *dbdrivers.TwinReport)) func(dbdrivers.Driver, *drivertest.FakeServer) dbdrivers.Driver {
+	return onTwin(func(srv *drivertest.FakeServer, open openTwin) openTwin {
+		return func(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+			report, err := open(ctx, req)
+			if err == nil {
+				change(srv, req, &report)
+			}
+			return report, err
+		}
+	})
 }
 
 // onError changes what a driver makes of its errors.
@@ -245,6 +310,111 @@ var brokenDrivers = map[string]struct {
 		}, asIs)
 	}},
 }
+
+// brokenTwins are the ways to break OpenTwin.
+var brokenTwins = map[string]struct {
+	seen   string
+	breaks func(good dbdrivers.Driver, srv *drivertest.FakeServer) dbdrivers.Driver
+}{
+	"gives the password before the rights": {"a twin that is cut off is closed or complete", onTwinFailed(dbdrivers.ErrUnreachable, func(srv *drivertest.FakeServer, req dbdrivers.OpenTwinRequest) {
+		if !srv.Exists(req.Twin) {
+			srv.CreateAccount(req.Twin, req.Password.Reveal())
+			srv.MarkTwin(req.Twin, req.Canonical)
+		}
+	})},
+	"closes a twin while it works": {"a twin that is cut off is closed or complete", onTwinFailed(dbdrivers.ErrUnreachable, func(srv *drivertest.FakeServer, req dbdrivers.OpenTwinRequest) {
+		srv.Bar(req.Twin)
+	})},
+	"does not complete a twin that was cut off": {"a twin that is cut off is closed or complete", func(good dbdrivers.Driver, srv *drivertest.FakeServer) dbdrivers.Driver {
+		open := openerOf(good)
+		return brokenTwin{good, func(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+			if srv.TwinOf(req.Twin) == req.Canonical && srv.Closed(req.Twin) {
+				return dbdrivers.TwinReport{}, nil
+			}
+			return open(ctx, req)
+		}}
+	}},
+	"takes any account for the twin": {"an account that only has the twin's name is untouched", onTwinRequest(func(req *dbdrivers.OpenTwinRequest) { req.Proven = true })},
+	"changes an account that is not proven": {"an account that only has the twin's name is untouched", onTwinFailed(dbdrivers.ErrTwinUnproven, func(srv *drivertest.FakeServer, req dbdrivers.OpenTwinRequest) {
+		srv.CreateAccount(req.Twin, req.Password.Reveal())
+	})},
+	"does not say that nothing proves the twin": {"an account that only has the twin's name is untouched", onTwin(func(_ *drivertest.FakeServer, open openTwin) openTwin {
+		return func(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+			report, err := open(ctx, req)
+			if errors.Is(err, dbdrivers.ErrTwinUnproven) {
+				return report, dbdrivers.Classify(dbdrivers.ErrUnsupported, "opening", nil)
+			}
+			return report, err
+		}
+	})},
+	"takes any account for the sibling's twin": {"a sibling is not set on the word of a mere name", func(good dbdrivers.Driver, _ *drivertest.FakeServer) dbdrivers.Driver {
+		return brokenTwin{onRequest(good, asIs, func(req *dbdrivers.SetPasswordRequest) { req.Proven = true }), openerOf(good)}
+	}},
+	"makes accounts unasked": {"no account is made where none may be", onTwinRequest(func(req *dbdrivers.OpenTwinRequest) { req.MayCreate = true })},
+	"revokes when it takes over": {"a twin that is taken over loses nothing", onTwin(func(srv *drivertest.FakeServer, open openTwin) openTwin {
+		return func(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+			if req.Proven {
+				srv.MarkTwin(req.Twin, req.Canonical)
+			}
+			return open(ctx, req)
+		}
+	})},
+	"leaves no mark": {"a twin that is taken over loses nothing", onTwinDone(func(srv *drivertest.FakeServer, req dbdrivers.OpenTwinRequest, _ *dbdrivers.TwinReport) {
+		srv.MarkTwin(req.Twin, "")
+	})},
+	"only ever adds": {"a twin with a right of its own is not opened with it", onTwin(func(srv *drivertest.FakeServer, open openTwin) openTwin {
+		return func(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+			if srv.TwinOf(req.Twin) == req.Canonical {
+				srv.MarkTwin(req.Twin, "")
+				req.Proven = true
+			}
+			return open(ctx, req)
+		}
+	})},
+	"syncs only a twin that it makes": {"what its sibling gains and loses, the twin does", onTwin(func(srv *drivertest.FakeServer, open openTwin) openTwin {
+		return func(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+			if !srv.Exists(req.Twin) {
+				return open(ctx, req)
+			}
+			srv.CreateAccount("void", "")
+			canonical := req.Canonical
+			srv.MarkTwin(req.Twin, "void")
+			req.Canonical = "void"
+			report, err := open(ctx, req)
+			srv.MarkTwin(req.Twin, canonical)
+			return report, err
+		}
+	})},
+	"gives its sibling the password too": {"a twin is made equal and opens", onTwinDone(func(srv *drivertest.FakeServer, req dbdrivers.OpenTwinRequest, _ *dbdrivers.TwinReport) {
+		srv.CreateAccount(req.Canonical, req.Password.Reveal())
+	})},
+	"reports nothing": {"a twin is made equal and opens", onTwinDone(func(_ *drivertest.FakeServer, _ dbdrivers.OpenTwinRequest, report *dbdrivers.TwinReport) {
+		*report = dbdrivers.TwinReport{}
+	})},
+	"does not look at a twin's hash": {"what is no pair of twins is refused", onTwinRequest(func(req *dbdrivers.OpenTwinRequest) { req.Hash = "" })},
+	"cuts a twin's name off":         {"what is no pair of twins is refused", onTwinRequest(func(req *dbdrivers.OpenTwinRequest) { req.Twin = cut(req.Twin) })},
+	"signs in as the twin to see": {"a twin is opened by one sign-in", func(good dbdrivers.Driver, _ *drivertest.FakeServer) dbdrivers.Driver {
+		open := openerOf(good)
+		return brokenTwin{good, func(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+			report, err := open(ctx, req)
+			login := req.Admin
+			login.Username, login.Password = req.Twin, req.Password
+			_ = good.Verify(ctx, dbdrivers.VerifyRequest{Login: login})
+			return report, err
+		}}
+	}},
+	"trims a twin's password": {"a hostile password opens a twin", onTwinRequest(func(req *dbdrivers.OpenTwinRequest) {
+		req.Password = dbdrivers.NewPassword(strings.TrimSpace(req.Password.Reveal()))
+	})},
+	"says at the same moment that it made each": {"a twin opened at the same moment is opened once", onTwinDone(func(_ *drivertest.FakeServer, _ dbdrivers.OpenTwinRequest, report *dbdrivers.TwinReport) {
+		report.Created = true
+	})},
+	"lets an account without the power open a twin": {"an account without the power opens no twin", onTwinFailed(dbdrivers.ErrPrivilege, func(srv *drivertest.FakeServer, req dbdrivers.OpenTwinRequest) {
+		srv.CreateAccount(req.Twin, req.Password.Reveal())
+	})},
+}
+
+func init() { maps.Copy(brokenDrivers, brokenTwins) }
 
 const brokenVariable = "DRIVERTEST_BROKEN"
 

@@ -3,5 +3,6 @@
 //
 // A driver's test starts a real server, fills in a [Fixture] and calls [Run].
 // Each clause of the contract in package dbdrivers is one sub-test, on an
-// account of its own.
+// account of its own. A driver that implements [dbdrivers.TwinOpener] is tested
+// for that as well, by what [TwinFixture] says of the server.
 package drivertest

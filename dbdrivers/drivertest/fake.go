@@ -20,7 +20,10 @@ type Fake struct {
 	traits dbdrivers.Traits
 }
 
-var _ dbdrivers.Driver = (*Fake)(nil)
+var (
+	_ dbdrivers.Driver     = (*Fake)(nil)
+	_ dbdrivers.TwinOpener = (*Fake)(nil)
+)
 
 // NewFake returns a driver that reaches servers, and nothing else.
 func NewFake(servers ...*FakeServer) *Fake {
@@ -80,19 +83,26 @@ func (f *Fake) SetPassword(ctx context.Context, req dbdrivers.SetPasswordRequest
 		return err
 	}
 	doing := fmt.Sprintf("setting the password of %q on %s", req.Account, req.As.Host)
-	if class := s.fault(BeforeChange); class != nil {
+	if class := s.fault(BeforeChange, req.As.Username); class != nil {
 		return dbdrivers.Classify(class, doing, errFault)
 	}
-	if req.Hash != "" && !slices.Contains(hashes, req.Hash) {
-		return dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, fmt.Errorf("no hash %q; one of %q can be had", req.Hash, hashes))
+	if err := knownHash(req.Hash, hashes, doing); err != nil {
+		return err
 	}
 	if err := s.change(req); err != nil {
 		return err
 	}
-	if class := s.fault(AfterChange); class != nil {
+	if class := s.fault(AfterChange, req.As.Username); class != nil {
 		return dbdrivers.Classify(class, doing, errFault)
 	}
 	return nil
+}
+
+func knownHash(hash string, hashes []string, doing string) error {
+	if hash == "" || slices.Contains(hashes, hash) {
+		return nil
+	}
+	return dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, fmt.Errorf("no hash %q; one of %q can be had", hash, hashes))
 }
 
 // reach finds the login's server and does what comes before the sign-in.

@@ -1,8 +1,11 @@
 package drivertest_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/dbrotation/dbrotation/dbdrivers"
 	"github.com/dbrotation/dbrotation/dbdrivers/drivertest"
@@ -35,15 +38,46 @@ func conform(t *testing.T, breaks func(dbdrivers.Driver, *drivertest.FakeServer)
 			srv.CreateAccount(user, password)
 			return login(srv.Host(), user, password)
 		},
-		Admin:            func(*testing.T) dbdrivers.Login { return login(srv.Host(), "admin", "admin-password") },
-		Opens:            func(_ *testing.T, user, password string) bool { return srv.Opens(user, password) },
-		SignIns:          func(_ *testing.T, user string) (ok, refused int) { return srv.SignInsOf(user) },
-		Bar:              func(_ *testing.T, user string) { srv.Bar(user) },
+		Admin:   func(*testing.T) dbdrivers.Login { return login(srv.Host(), "admin", "admin-password") },
+		Opens:   func(_ *testing.T, user, password string) bool { return srv.Opens(user, password) },
+		SignIns: func(_ *testing.T, user string) (ok, refused int) { return srv.SignInsOf(user) },
+		Bar:     func(_ *testing.T, user string) { srv.Bar(user) },
+		Twins: &drivertest.TwinFixture{
+			Right:  func(*testing.T) string { return rand.Text() },
+			Grant:  func(_ *testing.T, user, right string) { srv.Grant(user, right) },
+			Revoke: func(_ *testing.T, user, right string) { srv.Revoke(user, right) },
+			Has:    func(_ *testing.T, l dbdrivers.Login, right string) bool { return srv.Has(l.Username, right) },
+			Exists: func(_ *testing.T, user string) bool { return srv.Exists(user) },
+			Cut: func(_ *testing.T, nth int, answerLost bool) (dbdrivers.Login, func() bool) {
+				return cutting(srv, login, nth, answerLost)
+			},
+		},
 		NoTLS:            at(noTLS),
 		UnknownAuthority: at(stranger),
 		OtherName:        at(otherName),
 		Environment:      map[string]string{"PGHOST": "elsewhere.invalid"},
 	})
+}
+
+// moments are those of OpenTwin, in their order. Its messages are the spaces
+// between them.
+var moments = []drivertest.Moment{
+	drivertest.AtSignIn, drivertest.BeforeChange, drivertest.WhileEqualising, drivertest.BeforeOpening, drivertest.AfterChange,
+}
+
+// cutting makes an admin whose next call fails at the moment before or after the
+// nth message.
+func cutting(srv *drivertest.FakeServer, login func(host, user, password string) dbdrivers.Login, nth int, answerLost bool) (dbdrivers.Login, func() bool) {
+	admin := "admin-" + rand.Text()
+	srv.SetAdmin(admin, "admin-password")
+	if answerLost {
+		nth++
+	}
+	if nth >= len(moments) {
+		return login(srv.Host(), admin, "admin-password"), func() bool { return false }
+	}
+	srv.FailNextOf(admin, dbdrivers.ErrUnreachable, moments[nth])
+	return login(srv.Host(), admin, "admin-password"), func() bool { return true }
 }
 
 // app is a fake server with one account, and how to call the driver on it.
@@ -169,5 +203,49 @@ func TestServerBehaviours(t *testing.T) {
 			t.Parallel()
 			test(t, newApp(t))
 		})
+	}
+}
+
+// TestFakeTwinsSettings: settings follow as rights do.
+func TestFakeTwinsSettings(t *testing.T) {
+	a := newApp(t)
+	a.SetAdmin("admin", "admin-password")
+	admin := a.login("admin-password")
+	admin.Username = "admin"
+	open := func() dbdrivers.TwinReport {
+		report, err := a.driver.OpenTwin(t.Context(), dbdrivers.OpenTwinRequest{
+			Admin: admin, Canonical: "app", Twin: "app_clone", Password: dbdrivers.NewPassword("new"), MayCreate: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return report
+	}
+	a.SetSetting("app", "path", "here")
+	open()
+	a.SetSetting("app", "path", "there")
+	a.SetSetting("app_clone", "limit", "1")
+	report := open()
+	want := dbdrivers.TwinReport{Added: []string{"setting path"}, Removed: []string{"setting limit"}}
+	if diff := cmp.Diff(want, report); diff != "" {
+		t.Error(diff)
+	}
+	if value, _ := a.Setting("app_clone", "path"); value != "there" {
+		t.Errorf("the twin's setting is %q", value)
+	}
+	if _, found := a.Setting("app_clone", "limit"); found {
+		t.Error("the twin has kept a setting of its own")
+	}
+}
+
+func TestAFaultOfOneUserMeetsNoOther(t *testing.T) {
+	a := newApp(t)
+	a.FailNextOf("somebody", dbdrivers.ErrBusy, drivertest.AtSignIn)
+	if err := a.verify("old"); err != nil {
+		t.Errorf("another user's fault: %v", err)
+	}
+	a.FailNextOf("app", dbdrivers.ErrBusy, drivertest.AtSignIn)
+	if err := a.verify("old"); !errors.Is(err, dbdrivers.ErrBusy) {
+		t.Errorf("error %v; want busy", err)
 	}
 }

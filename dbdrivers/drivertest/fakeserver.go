@@ -19,6 +19,12 @@ const (
 	// AfterChange is when the password has changed and the answer is due: a
 	// failure there is an answer that was lost.
 	AfterChange
+	// WhileEqualising is in OpenTwin alone: a twin that was made is still
+	// closed and has only some of its sibling's rights.
+	WhileEqualising
+	// BeforeOpening is in OpenTwin alone: the twin is equal; neither has its
+	// password changed nor has it been opened.
+	BeforeOpening
 )
 
 // FakeServer is a database server in memory, for [Fake]. Its methods may be
@@ -48,11 +54,21 @@ type fakeAccount struct {
 	// after that many more sign-ins it does.
 	settling *string
 	after    int
+	// rights and settings are what OpenTwin makes equal; twinOf is its mark.
+	rights   map[string]bool
+	settings map[string]string
+	twinOf   string
+}
+
+func newFakeAccount(password string, admin bool) *fakeAccount {
+	return &fakeAccount{password: password, admin: admin, rights: make(map[string]bool), settings: make(map[string]string)}
 }
 
 type fault struct {
 	class  error
 	moment Moment
+	// user limits the fault to calls that sign in as it; empty is everybody.
+	user string
 }
 
 // NewFakeServer returns a server without accounts that a login reaches as host.
@@ -67,7 +83,7 @@ func (s *FakeServer) Host() string { return s.host }
 func (s *FakeServer) CreateAccount(user, password string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.accounts[user] = &fakeAccount{password: password}
+	s.accounts[user] = newFakeAccount(password, false)
 }
 
 // SetAdmin makes user an admin: an account that may set every password but
@@ -75,7 +91,7 @@ func (s *FakeServer) CreateAccount(user, password string) {
 func (s *FakeServer) SetAdmin(user, password string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.accounts[user] = &fakeAccount{password: password, admin: true}
+	s.accounts[user] = newFakeAccount(password, true)
 }
 
 // Opens reports whether password opens the server for user. It is no sign-in:
@@ -122,9 +138,14 @@ func (s *FakeServer) setBarred(user string, barred bool) {
 // FailNext makes the next call that comes to the moment fail with class.
 // Several are met in the order they were asked for.
 func (s *FakeServer) FailNext(class error, at Moment) {
+	s.FailNextOf("", class, at)
+}
+
+// FailNextOf is [FakeServer.FailNext] for calls that sign in as user.
+func (s *FakeServer) FailNextOf(user string, class error, at Moment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults = append(s.faults, fault{class, at})
+	s.faults = append(s.faults, fault{class: class, moment: at, user: user})
 }
 
 // SetReachable cuts the server off, or brings it back.
@@ -164,10 +185,11 @@ func (s *FakeServer) LockAfter(n int) {
 	s.lockAfter = n
 }
 
-// fault takes the next fault of a moment, or nil. s.mu is held.
-func (s *FakeServer) fault(at Moment) error {
+// fault takes the next fault of a moment in a call that signs in as user, or
+// nil. s.mu is held.
+func (s *FakeServer) fault(at Moment, user string) error {
 	for i, f := range s.faults {
-		if f.moment == at {
+		if f.moment == at && (f.user == "" || f.user == user) {
 			s.faults = append(s.faults[:i:i], s.faults[i+1:]...)
 			return f.class
 		}
@@ -178,7 +200,7 @@ func (s *FakeServer) fault(at Moment) error {
 // signIn tries a login. s.mu is held.
 func (s *FakeServer) signIn(login dbdrivers.Login) error {
 	doing := fmt.Sprintf("signing in to %s as %q", login.Host, login.Username)
-	if class := s.fault(AtSignIn); class != nil {
+	if class := s.fault(AtSignIn, login.Username); class != nil {
 		if errors.Is(class, dbdrivers.ErrRefused) {
 			s.refused++
 		}
@@ -218,21 +240,37 @@ func (s *FakeServer) change(req dbdrivers.SetPasswordRequest) error {
 	if !req.BySelf() && (!s.accounts[req.As.Username].admin || target.admin) {
 		return dbdrivers.Classify(dbdrivers.ErrPrivilege, doing, fmt.Errorf("%q may not change it", req.As.Username))
 	}
-	if req.Password.IsEmpty() {
+	if twin := s.accounts[req.Twin]; req.Twin != "" && !req.Proven && (twin == nil || twin.twinOf != req.Account) {
+		return dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, fmt.Errorf("%w: %q", dbdrivers.ErrTwinUnproven, req.Twin))
+	}
+	if err := s.accepts(req.Password, doing); err != nil {
+		return err
+	}
+	s.give(target, req.Password)
+	return nil
+}
+
+// accepts asks the server's password rules. s.mu is held.
+func (s *FakeServer) accepts(password dbdrivers.Password, doing string) error {
+	if password.IsEmpty() {
 		return dbdrivers.Classify(dbdrivers.ErrPasswordRules, doing, errors.New("it is empty"))
 	}
 	if s.rules != nil {
-		if err := s.rules(req.Password.Reveal()); err != nil {
+		if err := s.rules(password.Reveal()); err != nil {
 			return dbdrivers.Classify(dbdrivers.ErrPasswordRules, doing, err)
 		}
 	}
-	text := req.Password.Reveal()
+	return nil
+}
+
+// give changes a password, now or after a while. s.mu is held.
+func (s *FakeServer) give(target *fakeAccount, password dbdrivers.Password) {
+	text := password.Reveal()
 	if s.settleAfter > 0 {
 		target.settling, target.after = &text, s.settleAfter
-		return nil
+		return
 	}
 	target.password, target.settling = text, nil
-	return nil
 }
 
 // settle brings a waiting change one sign-in nearer.

@@ -34,6 +34,10 @@ type Fixture struct {
 	// is nil where connections cannot be seen.
 	Sessions func(t *testing.T, username string) int
 
+	// Twins is what the alternating power is tested with. A driver that
+	// implements [dbdrivers.TwinOpener] must have it.
+	Twins *TwinFixture
+
 	// NoTLS returns a login that asks for TLS at a server that offers none.
 	NoTLS func(t *testing.T) dbdrivers.Login
 	// UnknownAuthority returns a login at a server whose certificate is of an

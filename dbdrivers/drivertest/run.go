@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,10 @@ func Run(t *testing.T, f Fixture) {
 		"of changes at the same moment one password is left": Fixture.testConcurrent,
 		"sign-ins at the same moment do not disturb another": Fixture.testConcurrentVerify,
 	}
+	opener, hasTwins := f.Driver.(dbdrivers.TwinOpener)
+	if hasTwins {
+		maps.Copy(tests, twinTests(f, opener))
+	}
 	t.Run("contract", func(t *testing.T) {
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
@@ -45,6 +50,9 @@ func Run(t *testing.T, f Fixture) {
 	})
 	// No other test signs in as the admin now.
 	t.Run("an admin signs in once", f.testAdminSignIns)
+	if hasTwins {
+		t.Run("a twin is opened by one sign-in", func(t *testing.T) { f.testTwinSignIns(t, opener) })
+	}
 	t.Run("no password is in the server's log", f.testLog)
 }
 

@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"fmt"
 	"path/filepath"
@@ -11,12 +13,13 @@ import (
 	"github.com/dbrotation/dbrotation/dbdrivers/drivertest"
 	"github.com/dbrotation/dbrotation/dbdrivers/postgres"
 	"github.com/dbrotation/dbrotation/integration/dbservers"
+	"github.com/dbrotation/dbrotation/integration/dbservers/wiregate"
 )
 
 func TestConformance(t *testing.T) {
 	for _, version := range dbservers.TestedPostgresVersions() {
 		t.Run("version "+version, func(t *testing.T) {
-			s := start(t, dbservers.PostgresOptions{Version: version, HBA: hostRules})
+			s := start(t, dbservers.PostgresOptions{Version: version, HBA: hostRules, Plaintext: true})
 			drivertest.Run(t, fixture(t, s))
 		})
 	}
@@ -51,8 +54,50 @@ func fixture(t *testing.T, s *server) drivertest.Fixture {
 			login.TLS.ServerName = "elsewhere.example"
 			return login
 		},
+		Twins:       s.twins(),
 		Log:         s.log,
 		Environment: nonsense(filepath.Join(t.TempDir(), "none")),
+	}
+}
+
+// twins grants tables to read.
+func (s *server) twins() *drivertest.TwinFixture {
+	return &drivertest.TwinFixture{
+		Right: func(t *testing.T) string {
+			table := "right_" + strings.ToLower(rand.Text())
+			s.exec(t, "CREATE TABLE public."+table+" ()")
+			return table
+		},
+		Grant: func(t *testing.T, account, right string) {
+			s.exec(t, "GRANT SELECT ON public."+right+" TO "+quoted(account))
+		},
+		Revoke: func(t *testing.T, account, right string) {
+			s.exec(t, "REVOKE SELECT ON public."+right+" FROM "+quoted(account))
+		},
+		Has: func(t *testing.T, login dbdrivers.Login, right string) bool {
+			conn, err := dbservers.Connect(t.Context(), login)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+			_, err = conn.Exec(t.Context(), "SELECT FROM public."+right)
+			if err != nil && !denied(err) {
+				t.Fatal(err)
+			}
+			return err == nil
+		},
+		Exists: func(t *testing.T, account string) (exists bool) {
+			s.ask(t, &exists, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", account)
+			return exists
+		},
+		Cut: func(t *testing.T, nth int, answerLost bool) (dbdrivers.Login, func() bool) {
+			gate, admin := gated(t, s, s.Admin)
+			kind := wiregate.CutBefore
+			if answerLost {
+				kind = wiregate.CutAfter
+			}
+			return admin, gate.Inject(wiregate.Fault{Kind: kind, Nth: nth})
+		},
 	}
 }
 

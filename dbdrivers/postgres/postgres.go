@@ -21,7 +21,10 @@ import (
 // Driver is PostgreSQL's driver. Its zero value is ready.
 type Driver struct{}
 
-var _ dbdrivers.Driver = Driver{}
+var (
+	_ dbdrivers.Driver     = Driver{}
+	_ dbdrivers.TwinOpener = Driver{}
+)
 
 // New returns the driver.
 func New() Driver { return Driver{} }

@@ -33,6 +33,8 @@ type facts struct {
 	accountSharesAdmin bool
 	accountRDSAdmin    bool
 	adminOption        bool
+	// twinMarked is true where the account's twin bears our mark as such.
+	twinMarked bool
 }
 
 // askFacts reads them in one row, the last of a round trip. The role of RDS
@@ -59,7 +61,10 @@ func (c *change) ask(ctx context.Context) (facts, error) {
 	if c.req.BySelf() {
 		statements = append(statements, pgwire.Statement{SQL: "SET LOCAL ROLE NONE"})
 	}
-	statements = append(statements, pgwire.Statement{SQL: askFacts, Parameters: []string{c.req.Account}})
+	comment := len(statements)
+	statements = append(statements,
+		pgwire.Statement{SQL: askComment, Parameters: []string{c.req.Twin}},
+		pgwire.Statement{SQL: askFacts, Parameters: []string{c.req.Account}})
 	answers, err := open(ctx, c.session, statements)
 	if err != nil {
 		return facts{}, pgwire.Classify(c.doing, err, pgwire.Unchanged, opening)
@@ -71,13 +76,29 @@ func (c *change) ask(ctx context.Context) (facts, error) {
 	if err := me.misled(); err != nil && c.req.BySelf() {
 		return facts{}, dbdrivers.Classify(dbdrivers.ErrPrivilege, c.doing, err)
 	}
-	answer := answers[len(answers)-1]
+	facts, err := factsOf(c.session, answers[len(answers)-1])
+	if err != nil {
+		return facts, dbdrivers.Classify(dbdrivers.ErrUnsupported, c.doing, err)
+	}
+	if rows := answers[comment]; len(rows) == 1 && len(rows[0]) == 1 {
+		_, marked := markOf(rows[0][0].Text, c.req.Account)
+		facts.twinMarked = marked != unmarked
+	}
+	return facts, nil
+}
+
+// askComment reads what is said of the account's twin; no row where there is
+// none. $1 is the twin.
+const askComment = `SELECT coalesce(shobj_description(oid, 'pg_authid'), '') FROM pg_roles WHERE rolname = $1`
+
+// factsOf reads the answer to askFacts.
+func factsOf(session *pgwire.Session, answer pgwire.Answer) (facts, error) {
 	if len(answer) != 1 || len(answer[0]) != 12 {
-		return facts{}, dbdrivers.Classify(dbdrivers.ErrUnsupported, c.doing, errors.New("the server does not answer as PostgreSQL does"))
+		return facts{}, errors.New("the server does not answer as PostgreSQL does")
 	}
 	row := answer[0]
 	return facts{
-		major: c.session.Major(), encryption: row[0].Text, iterations: row[1], restricted: row[2].Is(),
+		major: session.Major(), encryption: row[0].Text, iterations: row[1], restricted: row[2].Is(),
 		actor: row[3].Text, actorSuperuser: row[4].Is(), actorCreateRole: row[5].Is(),
 		exists: row[6].Is(), accountSuperuser: row[7].Is(), accountReplication: row[8].Is(),
 		accountSharesAdmin: row[9].Is(), accountRDSAdmin: row[10].Is(), adminOption: row[11].Is(),
@@ -115,6 +136,9 @@ func (c *change) allowed(f facts) error {
 	if !c.req.BySelf() {
 		if why := fenced(f); why != "" {
 			return dbdrivers.Classify(dbdrivers.ErrUnsupported, c.doing, errors.New(why))
+		}
+		if c.req.Twin != "" && !c.req.Proven && !f.twinMarked {
+			return dbdrivers.Classify(dbdrivers.ErrUnsupported, c.doing, fmt.Errorf("%w: %q", dbdrivers.ErrTwinUnproven, c.req.Twin))
 		}
 	}
 	if c.lacksPrivilege(f) {

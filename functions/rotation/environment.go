@@ -33,6 +33,7 @@ const (
 	envRequireEach        = "REQUIRE_EACH_INCLUDED_TYPE" // true or false
 
 	envStrategy        = "STRATEGY"          // overrides what the secrets say
+	envCreateTwins     = "CREATE_TWINS"      // true or false
 	envAdminMayReset   = "ADMIN_MAY_RESET"   // true or false
 	envAdminHosts      = "ADMIN_HOSTS"       // host names, separated by commas
 	envSSLRoots        = "SSL_ROOTS"         // path of a PEM file of further roots
@@ -104,6 +105,7 @@ func fromEnvironment(lookup func(string) (string, bool)) (environment, error) {
 		}
 		e.rotation.Strategy = strategy
 	}
+	e.rotation.CreateTwins = aws.ToBool(flag(envCreateTwins))
 	e.rotation.AdminMayReset = aws.ToBool(flag(envAdminMayReset))
 	if value, ok := given(envAdminHosts); ok {
 		for host := range strings.SplitSeq(value, ",") {

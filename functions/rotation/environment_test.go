@@ -39,8 +39,8 @@ func TestWhatTheEnvironmentDecides(t *testing.T) {
 		{"excluded characters keep their spaces", []string{"EXCLUDE_CHARACTERS", " '\""}, rotator.Config{Password: rotator.PasswordPolicy{ExcludeCharacters: aws.String(" '\"")}}},
 		{"the words AWS's functions take for true", []string{"EXCLUDE_NUMBERS", "yes", "EXCLUDE_PUNCTUATION", "1", "EXCLUDE_UPPERCASE", "Y", "EXCLUDE_LOWERCASE", "True", "REQUIRE_EACH_INCLUDED_TYPE", "false"},
 			rotator.Config{Password: rotator.PasswordPolicy{ExcludeNumbers: aws.Bool(true), ExcludePunctuation: aws.Bool(true), ExcludeUppercase: aws.Bool(true), ExcludeLowercase: aws.Bool(true), RequireEachIncludedType: aws.Bool(false)}}},
-		{"our own", []string{"PASSWORD_LENGTH", "40", "STRATEGY", "single", "ADMIN_MAY_RESET", "true", "ADMIN_HOSTS", "a.example.com, b.example.com,", "WAIT_FOR_REPLICAS", "1m30s"},
-			rotator.Config{Password: rotator.PasswordPolicy{Length: aws.Int(40)}, Strategy: rotator.Single, AdminMayReset: true, AdminHosts: []string{"a.example.com", "b.example.com"}, WaitForReplicas: 90 * time.Second}},
+		{"our own", []string{"PASSWORD_LENGTH", "40", "STRATEGY", "single", "ADMIN_MAY_RESET", "true", "CREATE_TWINS", "true", "ADMIN_HOSTS", "a.example.com, b.example.com,", "WAIT_FOR_REPLICAS", "1m30s"},
+			rotator.Config{Password: rotator.PasswordPolicy{Length: aws.Int(40)}, Strategy: rotator.Single, CreateTwins: true, AdminMayReset: true, AdminHosts: []string{"a.example.com", "b.example.com"}, WaitForReplicas: 90 * time.Second}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got, err := fromEnvironment(variables(row.env...))
@@ -57,7 +57,7 @@ func TestWhatTheEnvironmentDecides(t *testing.T) {
 func TestEveryWrongVariableIsNamedAtOnce(t *testing.T) {
 	wrong := []string{
 		"SECRETS_MANAGER_ENDPOINT", "secretsmanager", "PASSWORD_LENGTH", "long", "EXCLUDE_NUMBERS", "maybe", "EXCLUDE_PUNCTUATION", "2",
-		"STRATEGY", "both", "ADMIN_MAY_RESET", "please", "SSL_ROOTS", filepath.Join(t.TempDir(), "absent.pem"), "WAIT_FOR_REPLICAS", "30",
+		"STRATEGY", "both", "ADMIN_MAY_RESET", "please", "CREATE_TWINS", "2", "SSL_ROOTS", filepath.Join(t.TempDir(), "absent.pem"), "WAIT_FOR_REPLICAS", "30",
 	}
 	_, err := fromEnvironment(variables(wrong...))
 	if err == nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/dbrotation/dbrotation/dbdrivers/engines"
 	"github.com/dbrotation/dbrotation/rotator"
 	"github.com/dbrotation/dbrotation/rotator/awsstore"
+	"github.com/dbrotation/dbrotation/rotator/awstopology"
 )
 
 func main() {
@@ -39,6 +40,7 @@ func configure(ctx context.Context, log *slog.Logger) (*rotator.Rotator, error) 
 	}
 	settings.rotation.Secrets = awsstore.New(secretsmanager.NewFromConfig(sdk, settings.client))
 	settings.rotation.Drivers = engines.Table()
+	settings.rotation.Topology = awstopology.New(sdk)
 	settings.rotation.Log = log
 	return rotator.New(settings.rotation)
 }

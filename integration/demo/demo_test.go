@@ -148,6 +148,18 @@ func TestTheDemoIsToldToEnd(t *testing.T) {
 	}
 }
 
+func TestTwoAccountsTakeTurnsInTheDemo(t *testing.T) {
+	t.Parallel()
+	s := show(t, nil, "-strategy", "alternating")
+	out, status := s.ends(t)
+	if status != 0 || !strings.HasSuffix(out, "\nrotated: postgres alternating\n") {
+		t.Fatalf("status %d, and it said %q and %q", status, out, s.errors.String())
+	}
+	if !strings.Contains(out, "failed logins: 0") {
+		t.Errorf("it does not count the application's failed logins:\n%s", out)
+	}
+}
+
 func TestNobodyReadsTheDemosOutput(t *testing.T) {
 	t.Parallel()
 	s := show(t, nil)
@@ -168,8 +180,8 @@ func TestTheDemoIsAskedForWhatItDoesNotShow(t *testing.T) {
 		args        []string
 		says        string
 	}{
-		{"another engine", nil, []string{"-engine", "oracle"}, `there is no demo of "oracle single"; there is postgres single`},
-		{"another strategy", nil, []string{"-strategy", "sngle"}, `there is no demo of "postgres sngle"; there is postgres single`},
+		{"another engine", nil, []string{"-engine", "oracle"}, `there is no demo of "oracle single"; there is postgres alternating, postgres single`},
+		{"another strategy", nil, []string{"-strategy", "sngle"}, `there is no demo of "postgres sngle"; there is postgres alternating, postgres single`},
 		{"a word too many", nil, []string{"postgres"}, "there is no demo of"},
 		{"a flag that is none", nil, []string{"-engin", "postgres"}, "-engin"},
 		{"servers from nowhere", []string{"DBROTATION_SERVERS=podman"}, nil, "container or process"},

@@ -18,7 +18,12 @@ import (
 
 // shows are the rotations that can be shown, by engine and strategy.
 var shows = map[string]func(context.Context, *narrator) error{
-	"postgres single": showPostgresSingle,
+	"postgres single": func(ctx context.Context, n *narrator) error {
+		return showPostgres(ctx, n, (*demo).single)
+	},
+	"postgres alternating": func(ctx context.Context, n *narrator) error {
+		return showPostgres(ctx, n, (*demo).alternating)
+	},
 }
 
 func main() {

@@ -20,7 +20,8 @@ func TestTheMovingSignFitsIntoTheTerminal(t *testing.T) {
 
 func TestTheCountsStandInColumns(t *testing.T) {
 	t.Parallel()
-	one, none := counts(time.Second, 1, 1, 0), counts(9*time.Millisecond, 3, 0, 0)
+	one := tally{took: time.Second, calls: 1, logins: 1}.String()
+	none := tally{took: 9 * time.Millisecond, calls: 3}.String()
 	if len(one) != len(none) {
 		t.Errorf("the rows differ in length:\n%s\n%s", one, none)
 	}

@@ -28,9 +28,9 @@ const (
 	username = "app"
 )
 
-// showPostgresSingle shows an account of PostgreSQL that changes its own
-// password.
-func showPostgresSingle(ctx context.Context, n *narrator) (err error) {
+// showPostgres makes the function, a server and the embedded AWS, and shows
+// what run does with them.
+func showPostgres(ctx context.Context, n *narrator, run func(*demo, context.Context) error) (err error) {
 	dir, err := os.MkdirTemp("", "dbrotation-demo-")
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func showPostgresSingle(ctx context.Context, n *narrator) (err error) {
 	if err := os.WriteFile(roots, server.RootsPEM, 0o600); err != nil {
 		return err
 	}
-	if err := cloud.AddFunction(localaws.Function{Name: function, Path: executable, Env: map[string]string{"SSL_ROOTS": roots}}); err != nil {
+	if err := cloud.AddFunction(localaws.Function{Name: function, Path: executable, Env: map[string]string{"SSL_ROOTS": roots, "CREATE_TWINS": "true"}}); err != nil {
 		return err
 	}
 	n.row("embedded AWS", cloud.Endpoint()+", Secrets Manager and a Lambda host")
@@ -80,7 +80,8 @@ func showPostgresSingle(ctx context.Context, n *narrator) (err error) {
 		}),
 		first: rand.Text(),
 	}
-	return d.run(ctx)
+	cloud.OnInvocation(func(invocation localaws.Invocation) { d.stepped(ctx, invocation) })
+	return run(d, ctx)
 }
 
 // demo is a server, a secret for one of its users, and a rotation of it.
@@ -92,16 +93,32 @@ type demo struct {
 	first  string // the password before the rotation
 	arn    string
 	logged int // how much of the server's log was read
+	sum    tally
+	failed error // of what runs while Secrets Manager rotates
 }
 
-func (d *demo) run(ctx context.Context) error {
+// tally is what steps have cost.
+type tally struct {
+	calls, logins, failures int
+	took                    time.Duration
+}
+
+func (t *tally) add(u tally) {
+	t.calls, t.logins, t.failures, t.took = t.calls+u.calls, t.logins+u.logins, t.failures+u.failures, t.took+u.took
+}
+
+// single shows an account that changes its own password.
+func (d *demo) single(ctx context.Context) error {
 	if err := d.prepare(ctx); err != nil {
+		return err
+	}
+	if err := d.createSecret(ctx, d.document()); err != nil {
 		return err
 	}
 	if err := d.labels(ctx, "The secret before"); err != nil {
 		return err
 	}
-	if err := d.rotate(ctx); err != nil {
+	if err := d.rotate(ctx, "RotateSecret, and what Secrets Manager does"); err != nil {
 		return err
 	}
 	if err := d.labels(ctx, "The secret after"); err != nil {
@@ -127,22 +144,35 @@ func (d *demo) prepare(ctx context.Context) error {
 	}
 	d.row("table and user", fmt.Sprintf("orders with 3 rows, which the user %q may read", username))
 
-	document, err := json.Marshal(map[string]any{
+	return nil
+}
+
+// document is the user's secret, as AWS documents it.
+func (d *demo) document() map[string]any {
+	return map[string]any{
 		"engine": "postgres", "host": d.server.Host, "port": d.server.Port, "dbname": d.server.Database,
 		"username": username, "password": d.first,
-	})
-	if err != nil {
-		return err
 	}
-	secret, err := d.client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
-		Name: aws.String("demo/app"), SecretString: aws.String(string(document)),
-	})
-	if err != nil {
-		return fmt.Errorf("creating the secret: %w", err)
+}
+
+func (d *demo) createSecret(ctx context.Context, document map[string]any) (err error) {
+	d.arn, err = d.store(ctx, "demo/app", document)
+	if err == nil {
+		d.row("secret", d.arn)
 	}
-	d.arn = aws.ToString(secret.ARN)
-	d.row("secret", d.arn)
-	return nil
+	return err
+}
+
+func (d *demo) store(ctx context.Context, name string, document map[string]any) (arn string, err error) {
+	text, err := json.Marshal(document)
+	if err != nil {
+		return "", err
+	}
+	secret, err := d.client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &name, SecretString: aws.String(string(text))})
+	if err != nil {
+		return "", fmt.Errorf("creating the secret: %w", err)
+	}
+	return aws.ToString(secret.ARN), nil
 }
 
 // labels prints which version carries which label.
@@ -166,30 +196,13 @@ func (d *demo) labels(ctx context.Context, title string) error {
 	return nil
 }
 
-// rotate calls RotateSecret and prints the four steps as they end.
-func (d *demo) rotate(ctx context.Context) error {
+// rotate calls RotateSecret; stepped prints the four steps as they end.
+func (d *demo) rotate(ctx context.Context, title string) error {
 	if _, _, err := d.signIns(ctx); err != nil { // what came before is not the rotation's
 		return err
 	}
-	d.section("RotateSecret, and what Secrets Manager does")
-	var calls, logins, failures int
-	var reading error
-	var total time.Duration
-	d.cloud.OnInvocation(func(invocation localaws.Invocation) {
-		made := 0
-		for _, call := range d.cloud.Calls() {
-			if call.InvocationID == invocation.InvocationID {
-				made++
-			}
-		}
-		good, failed, err := d.signIns(ctx)
-		reading = errors.Join(reading, err)
-		calls, logins, failures, total = calls+made, logins+good, failures+failed, total+invocation.Duration
-		d.row(invocation.Step, counts(invocation.Duration, made, good, failed))
-		if invocation.Step != "finishSecret" {
-			d.wait("the next step")
-		}
-	})
+	d.section(title)
+	d.sum = tally{}
 	d.wait("createSecret")
 	if _, err := d.client.RotateSecret(ctx, &secretsmanager.RotateSecretInput{
 		SecretId: &d.arn, RotationLambdaARN: aws.String(localaws.FunctionARN(region, function)),
@@ -199,16 +212,35 @@ func (d *demo) rotate(ctx context.Context) error {
 	if err := d.cloud.WaitForRotation(ctx, region, d.arn); err != nil {
 		return fmt.Errorf("%w; the function's log:\n%s", err, d.cloud.FunctionLog(function))
 	}
-	if reading != nil {
-		return reading
+	if d.failed != nil {
+		return d.failed
 	}
-	d.row("in all", counts(total, calls, logins, failures))
+	d.row("in all", d.sum.String())
 	return nil
 }
 
-func counts(took time.Duration, calls, logins, failed int) string {
+// stepped prints a step that has ended, and what it cost.
+func (d *demo) stepped(ctx context.Context, invocation localaws.Invocation) {
+	cost := tally{took: invocation.Duration}
+	for _, call := range d.cloud.Calls() {
+		if call.InvocationID == invocation.InvocationID {
+			cost.calls++
+		}
+	}
+	var err error
+	cost.logins, cost.failures, err = d.signIns(ctx)
+	d.failed = errors.Join(d.failed, err)
+	d.sum.add(cost)
+	d.row(invocation.Step, cost.String())
+	if invocation.Step != "finishSecret" {
+		d.wait("the next step")
+	}
+}
+
+// String is one line of the demo's table.
+func (t tally) String() string {
 	return fmt.Sprintf("%6.1f ms   %d %-5s of Secrets Manager   %d %-7s %d failed",
-		float64(took.Microseconds())/1000, calls, noun(calls, "call"), logins, noun(logins, "login")+",", failed)
+		float64(t.took.Microseconds())/1000, t.calls, noun(t.calls, "call"), t.logins, noun(t.logins, "login")+",", t.failures)
 }
 
 func noun(n int, one string) string {
@@ -219,7 +251,8 @@ func noun(n int, one string) string {
 }
 
 var (
-	authorized = regexp.MustCompile(`connection authorized: user=`)
+	// The function's own; an application may sign in meanwhile.
+	authorized = regexp.MustCompile(`connection authorized: user=.* application_name=dbrotation`)
 	rejected   = regexp.MustCompile(`FATAL:`)
 )
 
@@ -278,6 +311,11 @@ func (d *demo) prove(ctx context.Context) error {
 	}
 	d.proof("the new password opens the database, over verified TLS, and reads 3 rows")
 
+	return d.proveLogs(serverLog, passwords)
+}
+
+// proveLogs searches the logs for passwords.
+func (d *demo) proveLogs(serverLog string, passwords []string) error {
 	for _, searched := range []struct{ name, text, mustHold string }{
 		{"the server's log, which has every statement", serverLog, "ALTER ROLE"},
 		{"the function's log", d.cloud.FunctionLog(function), "step finished"},
@@ -294,13 +332,18 @@ func (d *demo) prove(ctx context.Context) error {
 }
 
 func (d *demo) password(ctx context.Context, label string) (string, error) {
+	_, password, err := d.credential(ctx, label)
+	return password, err
+}
+
+func (d *demo) credential(ctx context.Context, label string) (username, password string, err error) {
 	value, err := d.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &d.arn, VersionStage: &label})
 	if err != nil {
-		return "", fmt.Errorf("reading the %s version: %w", label, err)
+		return "", "", fmt.Errorf("reading the %s version: %w", label, err)
 	}
-	var document struct{ Password string }
+	var document struct{ Username, Password string }
 	if err := json.Unmarshal([]byte(aws.ToString(value.SecretString)), &document); err != nil {
-		return "", errors.New("the secret is not the document it was")
+		return "", "", errors.New("the secret is not the document it was")
 	}
-	return document.Password, nil
+	return document.Username, document.Password, nil
 }

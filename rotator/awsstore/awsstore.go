@@ -63,6 +63,12 @@ func (s *Store) Describe(ctx context.Context, secretID string) (rotator.Descript
 		Labels:          out.VersionIdsToStages,
 		OwningService:   aws.ToString(out.OwningService),
 	}
+	for _, tag := range out.Tags {
+		if description.Tags == nil {
+			description.Tags = map[string]string{}
+		}
+		description.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
 	for _, replica := range out.ReplicationStatus {
 		description.Replicas = append(description.Replicas, rotator.Replica{
 			Region: aws.ToString(replica.Region), Status: string(replica.Status), Message: aws.ToString(replica.StatusMessage),

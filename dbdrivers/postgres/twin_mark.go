@@ -1,0 +1,69 @@
+package postgres
+
+import "strings"
+
+// mark is what a twin's comment says of it. Only who may alter the role may
+// comment on it, and so the comment proves that the role is the twin.
+//
+// https://www.postgresql.org/docs/current/sql-comment.html
+type mark int
+
+const (
+	// unmarked: nothing is said.
+	unmarked mark = iota
+	// taken: the role was proven to be the twin when it was taken over, and
+	// has not been equal to its sibling yet.
+	taken
+	// equal: it was proven equal at least once.
+	equal
+)
+
+// text is the mark of a twin of canonical. The quotes of the name are part of
+// it: a name that ends as another does is not taken for it.
+func (m mark) text(canonical string) string {
+	switch m {
+	case taken:
+		return "twin of " + identifier(canonical) + ", taken over by dbrotation"
+	case equal:
+		return "twin of " + identifier(canonical) + ", kept equal by dbrotation"
+	}
+	return ""
+}
+
+// markOf splits a comment into what people have written and the mark of a
+// twin of canonical, which is its last line.
+func markOf(comment, canonical string) (before string, _ mark) {
+	for _, m := range []mark{taken, equal} {
+		if comment == m.text(canonical) {
+			return "", m
+		}
+		if before, found := strings.CutSuffix(comment, "\n"+m.text(canonical)); found {
+			return before, m
+		}
+	}
+	return comment, unmarked
+}
+
+// marking is the statement that brings the mark up to date, or nothing.
+func (t *twin) marking(f twinFacts, p plan) (string, error) {
+	wanted := equal
+	if len(p.kept) > 0 {
+		wanted = taken
+	}
+	if f.mark == wanted {
+		return "", nil
+	}
+	comment := wanted.text(t.req.Canonical)
+	if f.comment != "" {
+		comment = f.comment + "\n" + comment
+	}
+	return t.comment(comment)
+}
+
+func (t *twin) comment(text string) (string, error) {
+	literal, err := t.session.Quote(text)
+	if err != nil {
+		return "", err
+	}
+	return "COMMENT ON ROLE " + identifier(t.req.Twin) + " IS " + literal + "; ", nil
+}

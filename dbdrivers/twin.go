@@ -1,0 +1,60 @@
+package dbdrivers
+
+import "context"
+
+// TwinOpener is the optional power behind the alternating strategy: two
+// accounts of the same rights, a canonical one and its twin, take turns.
+//
+// Sync has one direction, from the canonical account to the twin. The canonical
+// account is never granted to or revoked from.
+type TwinOpener interface {
+	// OpenTwin signs in as an admin, once, and in this order makes the twin
+	// equal to the canonical account, proves that it is, and only then gives
+	// it the new password and lets it sign in. A call that fails anywhere
+	// leaves a twin that opens with the password it had, or not at all; saying
+	// it again has the same outcome.
+	//
+	// Errors, besides those of Driver: [ErrTwinUnproven] where an account of
+	// the twin's name exists and nothing proves that it is this twin; nothing
+	// was changed then. [ErrTwinMissing] where there is none and MayCreate is
+	// false.
+	OpenTwin(ctx context.Context, req OpenTwinRequest) (TwinReport, error)
+}
+
+// OpenTwinRequest names the two accounts and what may be done.
+type OpenTwinRequest struct {
+	// Admin makes the change.
+	Admin Login
+	// Canonical owns and is granted to. Twin is made equal to it.
+	Canonical, Twin string
+	// OwnerRole is the role that both act as, where it is not the canonical
+	// account itself. Empty for the model in which the twin acts as its sibling.
+	OwnerRole string
+	// Password and Hash are as in [SetPasswordRequest], for the twin.
+	Password Password
+	Hash     string
+	// MayCreate lets the twin be created where there is no such account.
+	MayCreate bool
+	// Proven says that the caller has proof that an account of the twin's name
+	// is this twin: its former password opened it, or the operator said so.
+	// The driver's own mark on the account is proof as well. The first time an
+	// account without the mark is taken over, rights are added and none is
+	// revoked.
+	Proven bool
+}
+
+// TwinReport tells what OpenTwin did. It holds names, never values.
+type TwinReport struct {
+	// Created is true where there was no such account.
+	Created bool
+	// TakenOver is true where the account bore no mark of ours before.
+	TakenOver bool
+	// Added and Removed are the rights, memberships and settings that changed,
+	// in the engine's own terms.
+	Added, Removed []string
+	// Kept are what a twin that was taken over, now or earlier, owns or holds
+	// beyond its sibling. Equality cannot be had until it is handed over or
+	// taken away. A twin that was equal once has nothing of the kind: what it
+	// has come to own since is an error that names it.
+	Kept []string
+}

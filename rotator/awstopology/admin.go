@@ -1,0 +1,66 @@
+package awstopology
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
+	"github.com/dbrotation/dbrotation/rotator"
+)
+
+// The system tags by which a service says whose server a managed secret opens.
+// Only AWS can write a tag that begins with "aws:". Case varies between the
+// services' documentation and their answers.
+//
+// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html
+// https://docs.aws.amazon.com/redshift/latest/mgmt/redshift-secrets-manager-integration.html
+const (
+	tagInstance = "aws:rds:primarydbinstancearn"
+	tagCluster  = "aws:rds:primarydbclusterarn"
+	tagRedshift = "aws:redshift" // the start of two, for clusters and serverless
+)
+
+const nameTheServer = `name in "masterarn" a secret that holds "engine" and "host" beside the admin's username and password`
+
+// managed returns the ARN of the server that the tags of a managed secret name.
+func managed(tags map[string]string) (arn.ARN, error) {
+	var found []arn.ARN
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		var prefix string
+		switch lower := strings.ToLower(key); {
+		case lower == tagInstance:
+			prefix = prefixInstance
+		case lower == tagCluster:
+			prefix = prefixCluster
+		case strings.HasPrefix(lower, tagRedshift):
+			return arn.ARN{}, fmt.Errorf("%w: the tag %q is of Amazon Redshift, which is not asked; %s", rotator.ErrUnmanaged, key, nameTheServer)
+		default:
+			continue
+		}
+		parsed, err := arn.Parse(tags[key])
+		if err != nil || parsed.Service != "rds" || !strings.HasPrefix(parsed.Resource, prefix) {
+			return arn.ARN{}, fmt.Errorf("%w: the tag %q holds %q, which is no ARN of the kind that it is for", rotator.ErrUnmanaged, key, tags[key])
+		}
+		found = append(found, parsed)
+	}
+	switch len(found) {
+	case 0:
+		return arn.ARN{}, fmt.Errorf("%w: %s", rotator.ErrUnmanaged, nameTheServer)
+	case 1:
+		return found[0], nil
+	}
+	return arn.ARN{}, fmt.Errorf("%w: one tag names %s, another %s", rotator.ErrUnmanaged, found[0], found[1])
+}
+
+// adminLookup says what it means that the server a tag names was not found.
+func adminLookup(named arn.ARN, err error) error {
+	if errors.Is(err, errAbsent) {
+		return fmt.Errorf("looking up the managed admin's server: Amazon RDS does not show %s to the function's account: if it is another account's, %s; if it was deleted, correct \"masterarn\": %w",
+			named, nameTheServer, err)
+	}
+	return fmt.Errorf("looking up the managed admin's server %s: %w", named, err)
+}

@@ -1,0 +1,96 @@
+package awstopology
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/service/rds/types"
+)
+
+// proxyPlace finds what is behind a proxy. A proxy is in the account and the
+// Region of its target.
+//
+// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.html
+func (q *inquiry) proxyPlace(ctx context.Context, name hostname) (place, error) {
+	proxyName, readOnly := name.id, false
+	if name.form == proxyEndpointForm {
+		endpoint, err := q.proxyEndpoint(ctx, resource{name.region, name.id})
+		if err != nil {
+			return place{}, err
+		}
+		if canonical(aws.ToString(endpoint.Endpoint)) != name.host {
+			return place{}, errAbsent
+		}
+		proxyName = aws.ToString(endpoint.DBProxyName)
+		readOnly = endpoint.TargetRole == types.DBProxyEndpointTargetRoleReadOnly
+	}
+	found, err := q.proxy(ctx, resource{name.region, proxyName})
+	if err != nil {
+		return place{}, err
+	}
+	if name.form == proxyForm && canonical(aws.ToString(found.Endpoint)) != name.host {
+		return place{}, errAbsent
+	}
+	own, err := arn.Parse(aws.ToString(found.DBProxyArn))
+	if err != nil {
+		return place{}, fmt.Errorf("reading the proxy's ARN: %w", err)
+	}
+	targets, err := q.proxyTargets(ctx, resource{name.region, proxyName})
+	if err != nil {
+		return place{}, err
+	}
+	behind, err := target(own, targets)
+	if err != nil {
+		return place{}, err
+	}
+	of, err := q.server(ctx, behind)
+	if err != nil {
+		return place{}, err
+	}
+	return place{server: of, writer: !readOnly && !of.isReplica(), proxy: &proxy{secrets: secretsOf(found)}}, nil
+}
+
+// target is the one server that a proxy's targets are, or are members of.
+func target(proxy arn.ARN, targets []types.DBProxyTarget) (arn.ARN, error) {
+	var found []arn.ARN
+	for _, each := range targets {
+		behind := proxy
+		id, tracked := aws.ToString(each.RdsResourceId), aws.ToString(each.TrackedClusterId)
+		switch {
+		case tracked != "":
+			behind.Resource = prefixCluster + tracked
+		case each.Type == types.TargetTypeTrackedCluster && id != "":
+			behind.Resource = prefixCluster + id
+		case each.Type == types.TargetTypeRdsInstance && id != "":
+			behind.Resource = prefixInstance + id
+		default:
+			return arn.ARN{}, fmt.Errorf("a target of the proxy is of the kind %q, which cannot be looked up: name the database's own endpoint as the host", each.Type)
+		}
+		behind.Resource = strings.ToLower(behind.Resource)
+		if !slices.Contains(found, behind) {
+			found = append(found, behind)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return arn.ARN{}, fmt.Errorf("the proxy %s has no target: register one, or name the database's own endpoint as the host", proxy)
+	case 1:
+		return found[0], nil
+	}
+	return arn.ARN{}, fmt.Errorf("the proxy %s has several targets, %s and %s: name the database's own endpoint as the host", proxy, found[0], found[1])
+}
+
+// secretsOf are the secrets that a proxy signs in with.
+func secretsOf(proxy types.DBProxy) []string {
+	var secrets []string
+	for _, each := range proxy.Auth {
+		if secret := aws.ToString(each.SecretArn); secret != "" {
+			secrets = append(secrets, secret)
+		}
+	}
+	return secrets
+}

@@ -1,0 +1,94 @@
+package rotator
+
+import (
+	"context"
+	"errors"
+)
+
+// Topology is what the rotation asks of the database services: where the
+// server of a managed admin's secret is, and whether a host is another name of
+// the admin's server. Package awstopology implements it over the AWS SDK.
+//
+// An application's secret is less trusted than its admin's. What a Topology
+// says of a host is therefore the word of the service that owns the name, never
+// a likeness of names and never what DNS answers: an alias of one's own (a
+// CNAME) is listed in the function's ADMIN_HOSTS instead.
+//
+// A service that refuses an answer is [ErrDenied], with the IAM action that
+// the function's role lacks; one that gives none is [ErrServiceSilent]. Neither
+// means that a host is unrelated.
+type Topology interface {
+	// Admin finds the server of an admin's secret that a database service
+	// manages. Such a secret holds a username and a password alone; the server
+	// is named by a system tag, which only AWS can write. [ErrUnmanaged] where
+	// no tag names one.
+	//
+	// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html
+	Admin(ctx context.Context, tags map[string]string) (Endpoint, error)
+
+	// Relation says how host, which the application's secret names, is related
+	// to the admin's host. [ErrUnrelated] where the service does not know one
+	// of them, or knows both and no relation. engine is that of the secret; it
+	// says which service to ask, and nothing more, because secrets call an
+	// Aurora cluster "postgres" as well as "aurora-postgresql".
+	//
+	// Equal names are [RelationSame] and nobody is asked. The one exception is
+	// the endpoint of a proxy, which may be asked about by naming it twice: a
+	// proxy knows the credential under AWSCURRENT alone, so a rotation has to
+	// reach what is behind it.
+	Relation(ctx context.Context, host, adminHost, engine string) (Relation, error)
+}
+
+// What a Topology's errors mean to the rotation. They are found by errors.Is;
+// errors.As still reaches the client's own error.
+var (
+	// ErrUnrelated: nothing proves that the host is the admin's server.
+	ErrUnrelated = errors.New("the host is not proven to be the admin's server")
+	// ErrUnmanaged: the secret bears no tag that names a server.
+	ErrUnmanaged = errors.New("no system tag names the secret's server")
+	// ErrServiceSilent: the database service could not be reached, or did not
+	// answer.
+	ErrServiceSilent = errors.New("no answer from the database service")
+)
+
+// Endpoint is where a server is reached, as its service says.
+type Endpoint struct {
+	Host string
+	Port int
+	// Engine is the service's own name of the engine ("aurora-postgresql").
+	Engine string
+}
+
+// RelationKind says how a host is related to the admin's host.
+type RelationKind string
+
+// The kinds of a Relation.
+const (
+	// RelationSame: both are one name.
+	RelationSame RelationKind = "same"
+	// RelationMember: another endpoint of the admin's server: of its cluster
+	// the writer, reader or a custom endpoint or a member's own.
+	RelationMember RelationKind = "member"
+	// RelationReplica: a server that replicates the admin's, at first hand or
+	// through other replicas, in any Region.
+	RelationReplica RelationKind = "replica"
+	// RelationProxy: a proxy in front of the admin's server.
+	RelationProxy RelationKind = "proxy"
+)
+
+// Relation is how a host is related to the admin's host.
+type Relation struct {
+	Kind RelationKind
+	// Writer is true where the host is known to lead to the server that takes
+	// writes, at the time of asking. False is no proof of the contrary: of
+	// RelationSame nothing was asked, and a reader endpoint leads to the
+	// writer where the cluster has no reader. A change may be seen late on a
+	// host that is neither the same nor the writer.
+	Writer bool
+	// Target is where the rotation signs in instead of at a RelationProxy: the
+	// server behind the proxy, by its writer endpoint. Empty for other kinds.
+	Target Endpoint
+	// ProxySecrets are the ARNs of the secrets that a RelationProxy signs in
+	// with. An account in none of them cannot pass the proxy by a password.
+	ProxySecrets []string
+}
