@@ -98,7 +98,16 @@ func (c *change) proven(ctx context.Context, alter func(proven bool) error) erro
 	if reading != nil {
 		return reading
 	}
-	if previous == nil || previous.Username != c.pending.Username || c.verify(ctx, *previous) != nil {
+	opens := false
+	if previous != nil && previous.Username == c.pending.Username {
+		asked := c.verify(ctx, *previous)
+		// Only the server's own word is one on the proof.
+		if asked != nil && !errors.Is(asked, dbdrivers.ErrRefused) && !errors.Is(asked, dbdrivers.ErrBarred) {
+			return fmt.Errorf("asking whether AWSPREVIOUS proves the twin: %w", asked)
+		}
+		opens = asked == nil
+	}
+	if !opens {
 		return fail(ClassForbidden, fmt.Sprintf("If the two are a pair, put the present credential of %q under AWSPREVIOUS; if they are not, rename one, or rotate by the strategy %s. Nothing was changed.",
 			c.pending.Username, Single), "nothing proves that %q is this secret's twin of %q: %w", names.twin, names.canonical, err)
 	}

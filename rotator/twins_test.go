@@ -139,6 +139,30 @@ func TestAnAccountOfTheTwinsNameIsNotTouchedWithoutProof(t *testing.T) {
 			t.Error("the password of somebody else's account changed")
 		}
 	})
+	t.Run("AWSPREVIOUS would prove it, and cannot be asked", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.alternating()
+		w.db.CreateAccount("app_clone", previousPassword)
+		clone, app := w.document("AWSCURRENT"), w.document("AWSCURRENT")
+		clone["username"], clone["password"] = "app_clone", previousPassword
+		w.putCurrent(clone)
+		w.putCurrent(app)
+		pending := w.document("AWSCURRENT")
+		pending["username"], pending["password"] = "app_clone", pendingPassword
+		token := w.pend(encode(t, pending))
+		w.db.FailNext(nil, drivertest.AtSignIn) // current's sign-in passes, and
+		w.db.FailNext(nil, drivertest.AtSignIn) // the admin's
+		w.db.FailNext(dbdrivers.ErrUnreachable, drivertest.AtSignIn)
+		wantClass(t, w.deliver(rotator.SetSecret, token), rotator.ClassUnreachable, "AWSPREVIOUS")
+		if !w.db.Opens("app_clone", previousPassword) {
+			t.Error("the twin's password changed without proof")
+		}
+		if err := w.deliver(rotator.SetSecret, token); err != nil {
+			t.Fatalf("the next delivery: %v", err)
+		}
+		w.signsIn("AWSPENDING")
+	})
 	t.Run("AWSPREVIOUS proves it, as AWS's function leaves it", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
