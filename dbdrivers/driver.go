@@ -92,6 +92,9 @@ type Traits struct {
 	Password PasswordTraits
 	// Hashes are the values that SetPasswordRequest.Hash may have.
 	Hashes []string
+	// OwnerRole is true where the two accounts of the alternating strategy may
+	// act as a third role that owns ([OpenTwinRequest]).
+	OwnerRole bool
 	// CountsRefusals is true where failed sign-ins can lock the account. The
 	// rotation then never risks a third one.
 	CountsRefusals bool

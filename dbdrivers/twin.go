@@ -19,6 +19,13 @@ type TwinOpener interface {
 	// was changed then. [ErrTwinMissing] where there is none and MayCreate is
 	// false.
 	OpenTwin(ctx context.Context, req OpenTwinRequest) (TwinReport, error)
+
+	// VerifyTwin is Verify for either of the two: one sign-in, and the same
+	// errors with the same meaning. Besides, it lists in what the twin differs
+	// from its sibling, in the engine's own terms and without values, as far as
+	// this login may see it. Where one of the two does not exist yet there is
+	// nothing to compare, and nothing is listed.
+	VerifyTwin(ctx context.Context, req VerifyTwinRequest) (differences []string, err error)
 }
 
 // OpenTwinRequest names the two accounts and what may be done.
@@ -30,6 +37,10 @@ type OpenTwinRequest struct {
 	// OwnerRole is the role that both act as, where it is not the canonical
 	// account itself. Empty for the model in which the twin acts as its sibling.
 	OwnerRole string
+	// Database is where the two accounts work. An engine that keeps privileges
+	// or objects by database opens the twin from there, whatever database Admin
+	// names; empty for Admin's.
+	Database string
 	// Password and Hash are as in [SetPasswordRequest], for the twin.
 	Password Password
 	Hash     string
@@ -41,6 +52,19 @@ type OpenTwinRequest struct {
 	// account without the mark is taken over, rights are added and none is
 	// revoked.
 	Proven bool
+	// Adopt hands what the twin owns in Database to the role that the two share
+	// (OwnerRole, else the canonical account), in the same transaction where the
+	// engine has them. It is the operator's word. An engine whose accounts own
+	// nothing has nothing to do.
+	Adopt bool
+}
+
+// VerifyTwinRequest asks whether a login of a pair opens its database.
+type VerifyTwinRequest struct {
+	// Login is the canonical account's or the twin's.
+	Login Login
+	// Canonical, Twin and OwnerRole are as in [OpenTwinRequest].
+	Canonical, Twin, OwnerRole string
 }
 
 // TwinReport tells what OpenTwin did. It holds names, never values.
@@ -52,6 +76,8 @@ type TwinReport struct {
 	// Added and Removed are the rights, memberships and settings that changed,
 	// in the engine's own terms.
 	Added, Removed []string
+	// Adopted is what the twin owned and the role that the two share owns now.
+	Adopted []string
 	// Kept are what a twin that was taken over, now or earlier, owns or holds
 	// beyond its sibling. Equality cannot be had until it is handed over or
 	// taken away. A twin that was equal once has nothing of the kind: what it

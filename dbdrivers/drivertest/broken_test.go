@@ -55,6 +55,14 @@ func (b brokenTwin) OpenTwin(ctx context.Context, req dbdrivers.OpenTwinRequest)
 	return b.open(ctx, req)
 }
 
+// VerifyTwin is the fake's, or Verify where another fault hides it.
+func (b brokenTwin) VerifyTwin(ctx context.Context, req dbdrivers.VerifyTwinRequest) ([]string, error) {
+	if opener, ok := b.Driver.(dbdrivers.TwinOpener); ok {
+		return opener.VerifyTwin(ctx, req)
+	}
+	return nil, b.Verify(ctx, dbdrivers.VerifyRequest{Login: req.Login})
+}
+
 type openTwin = func(context.Context, dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error)
 
 // openerOf is the fake's OpenTwin.

@@ -45,6 +45,43 @@ func (f *Fake) OpenTwin(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbd
 	return s.openTwin(req, doing)
 }
 
+// VerifyTwin signs in, compares the two accounts and leaves.
+func (f *Fake) VerifyTwin(ctx context.Context, req dbdrivers.VerifyTwinRequest) ([]string, error) {
+	s, err := f.reach(ctx, req.Login)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.signIn(req.Login); err != nil {
+		return nil, err
+	}
+	canonical, twin := s.accounts[req.Canonical], s.accounts[req.Twin]
+	if canonical == nil || twin == nil {
+		return nil, nil
+	}
+	return differences(canonical, twin), nil
+}
+
+// differences names every right and setting that only one of the two has.
+func differences(canonical, twin *fakeAccount) []string {
+	var found []string
+	for _, pair := range [][2]*fakeAccount{{canonical, twin}, {twin, canonical}} {
+		for right := range pair[0].rights {
+			if !pair[1].rights[right] {
+				found = append(found, "right "+right)
+			}
+		}
+		for name, value := range pair[0].settings {
+			if other, set := pair[1].settings[name]; !set || other != value {
+				found = append(found, "setting "+name)
+			}
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
 // mayOpen refuses what is no pair of twins. s.mu is held.
 func (s *FakeServer) mayOpen(req dbdrivers.OpenTwinRequest, limit dbdrivers.Limit) error {
 	canonical, twin := s.accounts[req.Canonical], s.accounts[req.Twin]

@@ -59,7 +59,8 @@ func (Driver) Traits() dbdrivers.Traits {
 			Forbidden:         "\x00",
 			ExcludedByDefault: `:/@"'\`,
 		},
-		Hashes: []string{hashSCRAM, hashMD5},
+		Hashes:    []string{hashSCRAM, hashMD5},
+		OwnerRole: true,
 	}
 }
 
@@ -77,7 +78,8 @@ func (Driver) Verify(ctx context.Context, req dbdrivers.VerifyRequest) (err erro
 		return err
 	}
 	defer session.Close(ctx)
-	return verify(ctx, session, login)
+	_, err = verify(ctx, session, login)
+	return err
 }
 
 // SetPassword sets an account's password, by the account itself or by an

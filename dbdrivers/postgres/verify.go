@@ -22,23 +22,26 @@ const whoAmI = `SELECT session_user, current_user,
      AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
    ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1)`
 
-func verify(ctx context.Context, session *pgwire.Session, login dbdrivers.Login) error {
+// verify returns the answers to the questions, which are asked on the way.
+func verify(ctx context.Context, session *pgwire.Session, login dbdrivers.Login, questions ...pgwire.Statement) ([]pgwire.Answer, error) {
 	doing := fmt.Sprintf("verifying %q at %s", login.Username, login.Address())
 	statements := begin(ctx, session.Major(), "READ ONLY")
 	who := len(statements)
-	statements = append(statements, pgwire.Statement{SQL: whoAmI}, pgwire.Statement{SQL: "COMMIT"})
+	statements = append(statements, pgwire.Statement{SQL: whoAmI})
+	statements = append(statements, questions...)
+	statements = append(statements, pgwire.Statement{SQL: "COMMIT"})
 	answers, err := open(ctx, session, statements)
 	if err != nil {
-		return pgwire.Classify(doing, err, pgwire.Unchanged, nil)
+		return nil, pgwire.Classify(doing, err, pgwire.Unchanged, nil)
 	}
 	me, err := identify(answers[who], login.Username)
 	if err != nil {
-		return dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, err)
+		return nil, dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, err)
 	}
 	if err := me.misled(); err != nil {
-		return dbdrivers.Classify(dbdrivers.ErrPrivilege, doing, err)
+		return nil, dbdrivers.Classify(dbdrivers.ErrPrivilege, doing, err)
 	}
-	return nil
+	return answers[who+1 : len(answers)-1], nil
 }
 
 // identity is whom a session acts as, and whom the account's settings say it
