@@ -56,6 +56,9 @@ func connect(ctx context.Context, login dbdrivers.Login, session map[string]stri
 // connectQuietly signs in as the superuser to a session that writes no
 // statement to the server's log, not even one that fails.
 func (s *Server) connectQuietly(ctx context.Context, database string) (*pgx.Conn, error) {
+	if err := s.open(); err != nil {
+		return nil, err
+	}
 	login := s.Superuser
 	login.Database = database
 	login.TLS = s.ownTLS()

@@ -10,6 +10,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -63,11 +64,17 @@ type container struct {
 	made   testcontainers.Container
 	told   string
 	port   int
+
+	mu sync.Mutex
+	// link is nil until the container is on one.
+	link *link
 }
 
 var _ place = (*container)(nil)
 
-func openContainer(ctx context.Context, r recipe) (place, error) {
+// openContainer starts the recipe's server in a container, which is on the link
+// where one is given.
+func openContainer(ctx context.Context, r recipe, on *link) (place, error) {
 	e, err := theEngine()
 	if err != nil {
 		return nil, err
@@ -77,7 +84,7 @@ func openContainer(ctx context.Context, r recipe) (place, error) {
 		return nil, err
 	}
 	for try := 1; ; try++ {
-		c, err := e.run(ctx, from, r)
+		c, err := e.run(ctx, from, r, on)
 		if err == nil {
 			return c, nil
 		}
@@ -89,7 +96,7 @@ func openContainer(ctx context.Context, r recipe) (place, error) {
 
 // run makes a container, fills it and starts it. It leaves none behind where
 // it fails.
-func (e *engine) run(ctx context.Context, from origin, r recipe) (*container, error) {
+func (e *engine) run(ctx context.Context, from origin, r recipe, on *link) (*container, error) {
 	port, err := freePort(e.bind)
 	if err != nil {
 		return nil, err
@@ -100,6 +107,9 @@ func (e *engine) run(ctx context.Context, from origin, r recipe) (*container, er
 		listen: "0.0.0.0",
 		port:   r.release.port,
 		host:   e.host,
+	}
+	if on != nil {
+		inside.peer = peer{host: linkedName, port: inside.port}
 	}
 	files, err := r.files(inside)
 	if err != nil {
@@ -129,6 +139,9 @@ func (e *engine) run(ctx context.Context, from origin, r recipe) (*container, er
 	if err == nil {
 		err = c.write(ctx, files...)
 	}
+	if err == nil && on != nil {
+		err = c.join(ctx, on)
+	}
 	if err == nil {
 		err = made.Start(ctx)
 	}
@@ -152,15 +165,23 @@ func containerScript(r recipe, s site, files []file) string {
 		}
 	}
 	data, shared := shellWords(r.data), shellWords(sharedDir+"/"+r.data)
-	// The shared copy appears at once and whole; who comes second drops his.
-	mine := `"` + sharedDir + `/$HOSTNAME"`
+	prepare := "true"
+	if r.prepare != nil {
+		// The shared copy appears at once and whole; who comes second drops his.
+		mine := `"` + sharedDir + `/$HOSTNAME"`
+		prepare = "if [ -d " + shared + " ]; then cp -r " + shared + " " + data + "\n" +
+			"else " + shellWords(r.prepare(s)...) + " && cp -r " + data + " " + mine + " && { mv -n -T " + mine + " " + shared + "; rm -rf " + mine + "; }\n" +
+			"fi"
+	}
+	settle := shellWords(r.settle(s)...)
+	if r.settling != "" {
+		settle += " <" + shellWords(r.settling)
+	}
 	return strings.Join([]string{
 		"set -e",
 		"cd " + shellWords(s.dir),
 		"if [ ! -e " + preparedMark + " ]; then {",
-		"if [ -d " + shared + " ]; then cp -r " + shared + " " + data,
-		"else " + shellWords(r.prepare(s)...) + " && cp -r " + data + " " + mine + " && { mv -n -T " + mine + " " + shared + "; rm -rf " + mine + "; }",
-		"fi && " + shellWords(r.settle(s)...) + " <" + shellWords(r.settling),
+		prepare + " && " + settle,
 		"} >" + prepareLog + " 2>&1 || { cat " + prepareLog + " >>" + serverLog + "; exit 1; }",
 		"rm -f " + shellWords(passing...),
 		": >" + preparedMark,
@@ -278,5 +299,7 @@ func (c *container) log(ctx context.Context) (string, error) {
 func (c *container) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), removeWithin)
 	defer cancel()
-	return testcontainers.TerminateContainer(c.made, testcontainers.StopContext(ctx), testcontainers.StopTimeout(0))
+	return errors.Join(
+		testcontainers.TerminateContainer(c.made, testcontainers.StopContext(ctx), testcontainers.StopTimeout(0)),
+		c.leave(ctx))
 }

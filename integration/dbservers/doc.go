@@ -17,15 +17,21 @@
 // [Server.Source] says which it was. The environment variable
 // DBROTATION_SERVERS ("container" or "process") takes the choice away.
 //
+// # Replicas
+//
+// [Server.StartReplica] starts a replica that follows a PostgreSQL server, and
+// whose replay can be held back: for what happens while it lags. Containers
+// reach each other by a network of their own.
+//
 // # What is left behind
 //
 // Nothing but what makes the next start quick: the images, a volume for each
 // (dbrotation-...) that holds a new data folder to copy, and the cache.
 // [Server.Close] removes a container with its data, or ends a process and
 // removes its folder. What a killed run leaves is removed by testcontainers'
-// reaper; where the reaper's image cannot be had, by the next run: containers
-// and folders whose owner is gone and which are older than an hour. On Linux a
-// local process ends with the one that started it.
+// reaper; where the reaper's image cannot be had, by the next run: containers,
+// networks and folders whose owner is gone and which are older than an hour. On
+// Linux a local process ends with the one that started it.
 //
 // # Adding an engine
 //

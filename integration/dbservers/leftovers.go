@@ -14,7 +14,7 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// The labels of our containers: the engine, and who started it where.
+// The labels of our containers and networks: the engine, and who started it where.
 const (
 	engineLabel = "dbrotation.dbservers.engine"
 	ownerLabel  = "dbrotation.dbservers.pid"
@@ -50,7 +50,7 @@ func leftover(host, pid string, made time.Time) bool {
 	return age > leftAfter && (err != nil || !alive(owner))
 }
 
-// removeLeftovers removes the containers of runs that were killed.
+// removeLeftovers removes the containers and networks of runs that were killed.
 func (e *engine) removeLeftovers(ctx context.Context) error {
 	found, err := e.client.ContainerList(ctx, client.ContainerListOptions{
 		All:     true,
@@ -70,8 +70,9 @@ func (e *engine) removeLeftovers(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
+	errs = append(errs, e.removeLeftLinks(ctx))
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("removing containers of killed runs: %w", err)
+		return fmt.Errorf("removing what killed runs left: %w", err)
 	}
 	return nil
 }

@@ -22,6 +22,17 @@ func TestedPostgresVersions() []string {
 
 // Pool starts each server that is asked for once, and shares it among all who
 // ask with the same options. Its zero value is ready.
+//
+// A test binary has one pool. Binaries of one run share no server: nearly all
+// that they ask for differs, so a run would start about one server less, and a
+// test would meet what another package does. What grants and revokes on one
+// database at the same moment fails, and only within a process does a lock keep
+// that apart; two packages may give an account the same name; and whoever
+// counts the sign-ins in a server's log would count a stranger's.
+//
+// For the same reasons a test that counts all sign-ins of a server, stops it,
+// changes its certificate or holds back its replica starts one of its own by
+// [StartPostgres].
 type Pool struct {
 	mu      sync.Mutex
 	entries map[string]*poolEntry
@@ -39,7 +50,7 @@ const poolTimeout = 10 * time.Minute
 // Postgres returns the pool's server with these options. It is started by the
 // first who asks, and outlives the caller's context; [Pool.Close] ends it.
 func (p *Pool) Postgres(opt PostgresOptions) (*Server, error) {
-	key := fmt.Sprintf("%+v", opt)
+	key := poolKey(opt)
 	p.mu.Lock()
 	if p.entries == nil {
 		p.entries = make(map[string]*poolEntry)
@@ -58,12 +69,21 @@ func (p *Pool) Postgres(opt PostgresOptions) (*Server, error) {
 	return entry.server, entry.err
 }
 
-// Close ends all servers of the pool.
+// poolKey is the same for options that make the same server.
+func poolKey(opt PostgresOptions) string {
+	if opt.Version == "" {
+		opt.Version = newestPostgres().major
+	}
+	return fmt.Sprintf("%q %q %q %t %t", opt.Version, opt.Settings, opt.HBA, opt.NoTLS, opt.Plaintext)
+}
+
+// Close ends all servers of the pool. It waits for those that are starting.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var errs []error
 	for _, entry := range p.entries {
+		entry.once.Do(func() { entry.err = errClosed })
 		if entry.server != nil {
 			errs = append(errs, entry.server.Close())
 		}

@@ -106,35 +106,49 @@ func startPostgres(ctx context.Context, opt PostgresOptions, w way) (*Server, er
 	if err != nil {
 		return nil, err
 	}
-	host, port := place.address()
-	s := &Server{
-		Engine:    rel.engine,
-		Source:    place.source(),
-		Host:      host,
-		Port:      port,
-		CA:        ca,
-		Roots:     ca.Roots(),
-		RootsPEM:  ca.PEM(),
-		Database:  postgresDatabase,
-		place:     place,
-		plaintext: opt.NoTLS,
-		own:       tlsconf.Settings{Plaintext: opt.NoTLS, Roots: ca.Roots()},
-	}
-	s.Admin = s.Login(postgresAdmin, admin)
-	s.Superuser = s.Login(postgresSuperuser, superuser)
+	s := newPostgres(place, rel, opt, ca, superuser, admin)
 	if err := s.setUpPostgres(ctx); err != nil {
-		err = withLogTail(ctx, s.place, err)
-		if closing := s.Close(); closing != nil {
-			err = fmt.Errorf("%w (and %w)", err, closing)
-		}
-		return nil, err
+		return nil, s.giveUp(ctx, err)
 	}
 	return s, nil
 }
 
+// newPostgres describes the server that runs in place.
+func newPostgres(place place, rel release, opt PostgresOptions, ca *CA, superuser, admin string) *Server {
+	host, port := place.address()
+	s := &Server{
+		Engine:   rel.engine,
+		Source:   place.source(),
+		Host:     host,
+		Port:     port,
+		CA:       ca,
+		Roots:    ca.Roots(),
+		RootsPEM: ca.PEM(),
+		Database: postgresDatabase,
+		place:    place,
+		release:  rel,
+		options:  opt,
+		own:      tlsconf.Settings{Plaintext: opt.NoTLS, Roots: ca.Roots()},
+	}
+	s.Admin = s.Login(postgresAdmin, admin)
+	s.Superuser = s.Login(postgresSuperuser, superuser)
+	return s
+}
+
+// giveUp closes a server that could not be made ready, and returns why.
+func (s *Server) giveUp(ctx context.Context, err error) error {
+	err = withLogTail(ctx, s.place, err)
+	if closing := s.Close(); closing != nil {
+		err = fmt.Errorf("%w (and %w)", err, closing)
+	}
+	return err
+}
+
+func newestPostgres() release { return postgresReleases[len(postgresReleases)-1] }
+
 func findPostgres(version string) (release, error) {
 	if version == "" {
-		return postgresReleases[len(postgresReleases)-1], nil
+		return newestPostgres(), nil
 	}
 	for _, r := range postgresReleases {
 		if r.major == version {

@@ -29,22 +29,8 @@ func postgresRecipe(rel release, opt PostgresOptions, ca *CA, superuser string) 
 		// https://www.postgresql.org/docs/current/server-shutdown.html
 		stopSignal: syscall.SIGINT,
 		files: func(s site) ([]file, error) {
-			files := []file{
-				{name: postgresConf, mode: 0o600, content: postgresConfiguration(s, opt)},
-				{name: postgresHBA, mode: 0o600, content: postgresHostRules(opt)},
-				{name: postgresSettling, mode: 0o600, content: postgresSettlement(superuser), passing: true},
-			}
-			if opt.NoTLS {
-				return files, nil
-			}
-			cert, key, err := ca.Issue(serverNames(s.host)...)
-			if err != nil {
-				return nil, err
-			}
-			return append(files,
-				file{name: postgresCert, mode: 0o600, content: cert},
-				file{name: postgresKey, mode: 0o600, content: key},
-			), nil
+			files, err := postgresFiles(s, opt, ca)
+			return append(files, file{name: postgresSettling, mode: 0o600, content: postgresSettlement(superuser), passing: true}), err
 		},
 		data: postgresData,
 		prepare: func(s site) []string {
@@ -65,12 +51,33 @@ func postgresRecipe(rel release, opt PostgresOptions, ca *CA, superuser string) 
 				"postgres",
 			}
 		},
-		run: func(s site) []string {
-			return []string{
-				s.bin + "/postgres", "-D", s.dir + "/" + postgresData,
-				"-c", "config_file=" + s.dir + "/" + postgresConf,
-			}
-		},
+		run: runPostgres,
+	}
+}
+
+// postgresFiles are the files that every server reads, a replica too.
+func postgresFiles(s site, opt PostgresOptions, ca *CA) ([]file, error) {
+	files := []file{
+		{name: postgresConf, mode: 0o600, content: postgresConfiguration(s, opt)},
+		{name: postgresHBA, mode: 0o600, content: postgresHostRules(opt)},
+	}
+	if opt.NoTLS {
+		return files, nil
+	}
+	cert, key, err := ca.Issue(serverNames(s.host)...)
+	if err != nil {
+		return nil, err
+	}
+	return append(files,
+		file{name: postgresCert, mode: 0o600, content: cert},
+		file{name: postgresKey, mode: 0o600, content: key},
+	), nil
+}
+
+func runPostgres(s site) []string {
+	return []string{
+		s.bin + "/postgres", "-D", s.dir + "/" + postgresData,
+		"-c", "config_file=" + s.dir + "/" + postgresConf,
 	}
 }
 
@@ -109,6 +116,8 @@ func postgresConfiguration(s site, opt PostgresOptions) []byte {
 		"fsync":              "off",
 		"synchronous_commit": "off",
 		"full_page_writes":   "off",
+		// A replica that was stopped for a while finds what it missed.
+		"wal_keep_size": "64MB",
 
 		"log_destination":    "stderr",
 		"logging_collector":  "off",
@@ -132,7 +141,7 @@ func postgresConfiguration(s site, opt PostgresOptions) []byte {
 	return []byte(b.String())
 }
 
-// postgresHostRules is pg_hba.conf. The superuser's line is the first, so that
+// postgresHostRules is pg_hba.conf. The superuser's lines are the first, so that
 // no rule of a test can lock the test's own assertions out.
 //
 // https://www.postgresql.org/docs/current/auth-pg-hba-conf.html
@@ -149,7 +158,11 @@ func postgresHostRules(opt PostgresOptions) []byte {
 		// This method takes SCRAM verifiers too.
 		method = "md5"
 	}
-	lines := []string{own + " all " + postgresSuperuser + " all scram-sha-256"}
+	lines := []string{
+		own + " all " + postgresSuperuser + " all scram-sha-256",
+		// The word all above does not stand for replication.
+		own + " replication " + postgresSuperuser + " all scram-sha-256",
+	}
 	lines = append(lines, opt.HBA...)
 	lines = append(lines, connection+" all all all "+method)
 	return []byte(strings.Join(lines, "\n") + "\n")

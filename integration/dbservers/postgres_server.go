@@ -57,9 +57,6 @@ func (s *Server) ConnectSuperuser(ctx context.Context) (*pgx.Conn, error) {
 // statement itself, which carries the password, is kept out of the server's
 // log, so that a test may search the log for the password.
 func (s *Server) CreateUser(ctx context.Context, user, password string) error {
-	if err := s.open(); err != nil {
-		return fmt.Errorf("creating user %s: %w", user, err)
-	}
 	conn, err := s.connectQuietly(ctx, s.Database)
 	if err != nil {
 		return fmt.Errorf("creating user %s: %w", user, err)
@@ -116,7 +113,7 @@ func (s *Server) setTLS(ctx context.Context, certPEM, keyPEM []byte) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	if s.plaintext {
+	if s.options.NoTLS {
 		return errors.New("the server was started without TLS")
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)

@@ -46,7 +46,7 @@ type account struct{ uid, gid int }
 
 // openProcess starts the recipe's server from what is installed, else from
 // Debian's packages.
-func openProcess(ctx context.Context, r recipe) (place, error) {
+func openProcess(ctx context.Context, r recipe, other peer) (place, error) {
 	h, err := findHome(ctx, r.release)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func openProcess(ctx context.Context, r recipe) (place, error) {
 		return nil, fmt.Errorf("making the server's folder: %w", err)
 	}
 	p := &process{recipe: r, home: h, dir: dir}
-	if err := p.furnish(ctx); err != nil {
+	if err := p.furnish(ctx, other); err != nil {
 		return nil, errors.Join(fmt.Errorf("running %s: %w", h.told, err), p.close())
 	}
 	return p, nil
@@ -64,7 +64,7 @@ func openProcess(ctx context.Context, r recipe) (place, error) {
 
 // furnish fills the server's folder, makes the data folder and starts the
 // server.
-func (p *process) furnish(ctx context.Context) error {
+func (p *process) furnish(ctx context.Context, other peer) error {
 	port, err := freePort(netip.MustParseAddr(loopback))
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func (p *process) furnish(ctx context.Context) error {
 		}
 		dir = "/" + below
 	}
-	p.own = site{bin: p.home.bin, dir: filepath.ToSlash(dir), listen: loopback, port: port, host: loopback}
+	p.own = site{bin: p.home.bin, dir: filepath.ToSlash(dir), listen: loopback, port: port, host: loopback, peer: other}
 	if err := p.home.give(p.dir); err != nil {
 		return err
 	}
@@ -101,9 +101,21 @@ func (p *process) furnish(ctx context.Context) error {
 	return p.start(ctx)
 }
 
-// prepare copies the data folder that an earlier server left, or makes one and
-// leaves a copy.
+// prepare makes the data folder: it copies the one that an earlier server left,
+// or makes one and leaves a copy, and settles it.
 func (p *process) prepare(ctx context.Context) error {
+	if p.recipe.prepare != nil {
+		if err := p.copyOrMake(ctx); err != nil {
+			return err
+		}
+	}
+	if err := p.runOnce(ctx, p.recipe.settle(p.own), p.recipe.settling); err != nil {
+		return fmt.Errorf("settling the data folder: %w", err)
+	}
+	return nil
+}
+
+func (p *process) copyOrMake(ctx context.Context) error {
 	data := filepath.Join(p.dir, p.recipe.data)
 	made := filepath.Join(p.home.shared, p.recipe.data)
 	err := copyFolder(made, data, p.home.user)
@@ -115,9 +127,6 @@ func (p *process) prepare(ctx context.Context) error {
 	}
 	if err != nil {
 		return fmt.Errorf("copying the data folder: %w", err)
-	}
-	if err := p.runOnce(ctx, p.recipe.settle(p.own), p.recipe.settling); err != nil {
-		return fmt.Errorf("settling the data folder: %w", err)
 	}
 	return nil
 }
@@ -242,6 +251,10 @@ func (p *process) log(context.Context) (string, error) {
 		return "", nil
 	}
 	return string(text), err
+}
+
+func (p *process) beside(ctx context.Context, r recipe) (place, error) {
+	return openProcess(ctx, r, peer{host: loopback, port: p.own.port})
 }
 
 func (p *process) close() error {

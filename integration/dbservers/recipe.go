@@ -15,11 +15,12 @@ type recipe struct {
 	// passing are removed once it is.
 	files func(site) ([]file, error)
 	// prepare makes the data folder, of the name data. The release alone
-	// decides on its content: it is copied for later servers.
+	// decides on its content: it is copied for later servers. Where it is nil,
+	// settle makes the folder.
 	prepare func(site) []string
 	data    string
 	// settle makes a new data folder this server's own. It reads the file of
-	// the name settling from its standard input.
+	// the name settling, if there is one, from its standard input.
 	settle   func(site) []string
 	settling string
 	// run serves in the foreground until it is told to stop.
@@ -60,6 +61,14 @@ type site struct {
 	port   int
 	// host is the name by which clients reach the server.
 	host string
+	// peer is the server beside which this one was opened, if any.
+	peer peer
+}
+
+// A peer is where one server reaches another.
+type peer struct {
+	host string
+	port int
 }
 
 // A file is one of the server's files, named relative to its site's dir.
@@ -88,6 +97,10 @@ type place interface {
 	write(ctx context.Context, files ...file) error
 	// log returns all that the server has written to its log.
 	log(ctx context.Context) (string, error)
+	// beside opens another place of the same kind, whose server reaches this
+	// one's at its site's peer for as long as both are there, also after a
+	// stop and a start of either.
+	beside(ctx context.Context, r recipe) (place, error)
 	// close ends the server and removes it with its data.
 	close() error
 }

@@ -28,7 +28,7 @@ type Server struct {
 	Port int
 
 	// CA issued the server's certificate, which carries Host, 127.0.0.1 and
-	// localhost. No other server uses it.
+	// localhost. No other server but its replicas uses it.
 	CA *CA
 	// Roots and RootsPEM are CA's certificate.
 	Roots    *x509.CertPool
@@ -43,8 +43,9 @@ type Server struct {
 	// tested may sign in with it.
 	Superuser dbdrivers.Login
 
-	place     place
-	plaintext bool
+	place   place
+	release release
+	options PostgresOptions
 
 	// granting is held while a user is made: the server refuses two sessions
 	// that change the rights on one database at the same time.
@@ -84,7 +85,7 @@ func (s *Server) Login(user, password string) dbdrivers.Login {
 		Username: user,
 		Password: dbdrivers.NewPassword(password),
 		Database: s.Database,
-		TLS:      tlsconf.Settings{Plaintext: s.plaintext, Roots: s.Roots},
+		TLS:      tlsconf.Settings{Plaintext: s.options.NoTLS, Roots: s.Roots},
 	}
 }
 

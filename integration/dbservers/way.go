@@ -33,18 +33,18 @@ func wayFromEnvironment() (way, error) {
 func openPlace(ctx context.Context, r recipe, w way) (place, error) {
 	switch w {
 	case containerWay:
-		return openContainer(ctx, r)
+		return openContainer(ctx, r, nil)
 	case processWay:
-		return openProcess(ctx, r)
+		return openProcess(ctx, r, peer{})
 	}
 	// Only a missing engine sends us on: an engine that is there and fails is
 	// something its owner wants to know.
-	container, err := openContainer(ctx, r)
+	container, err := openContainer(ctx, r, nil)
 	var missing *missingError
 	if !errors.As(err, &missing) {
 		return container, err
 	}
-	process, err := openProcess(ctx, r)
+	process, err := openProcess(ctx, r, peer{})
 	var missingToo *missingError
 	if errors.As(err, &missingToo) {
 		return nil, &missingError{what: missing.what + "; and " + missingToo.what, err: errors.Join(missing.err, missingToo.err)}
