@@ -35,7 +35,9 @@ type Driver interface {
 
 	// Verify signs in, proves that the server took the login for the user it
 	// names, and leaves. A nil error means that the credential opens the
-	// database. It changes nothing.
+	// database. [ErrBarred] and [ErrPrivilege] mean that the password is right:
+	// the account may not enter, or enters without the role that its settings
+	// promise. It changes nothing.
 	Verify(ctx context.Context, req VerifyRequest) error
 
 	// SetPassword signs in as req.As, sets the password of req.Account to

@@ -44,6 +44,11 @@ var ErrTwinUnproven = errors.New("nothing proves that this account is the twin")
 // may not be created. It comes with the class [ErrUnsupported].
 var ErrTwinMissing = errors.New("the twin does not exist, and may not be created")
 
+// ErrTwinOwns says that a twin that was equal once has come to something of its
+// own, which [OpenTwinRequest].Adopt may hand over in part or in whole. It comes
+// with the class [ErrUnsupported].
+var ErrTwinOwns = errors.New("the twin owns or was given what its sibling cannot reach, so they are not equal")
+
 var classes = []error{
 	ErrRefused, ErrBarred, ErrUnreachable, ErrTLS, ErrNotWritable,
 	ErrBusy, ErrPrivilege, ErrPasswordRules, ErrUnsupported,

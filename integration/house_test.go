@@ -210,10 +210,16 @@ func (s *stage) adminSecret(document map[string]any) {
 // rotate rotates, retries included, and returns how it ended.
 func (s *stage) rotate(arn string) error {
 	s.t.Helper()
+	return s.rotateBy(function, arn)
+}
+
+// rotateBy rotates by the function of that name, retries included.
+func (s *stage) rotateBy(name, arn string) error {
+	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	if _, err := s.client.RotateSecret(ctx, &secretsmanager.RotateSecretInput{
-		SecretId: &arn, RotationLambdaARN: aws.String(localaws.FunctionARN(region, function)),
+		SecretId: &arn, RotationLambdaARN: aws.String(localaws.FunctionARN(region, name)),
 	}); err != nil {
 		s.t.Fatal(err)
 	}

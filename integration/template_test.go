@@ -63,6 +63,37 @@ func TestTheTemplateSetsWhatTheFunctionReads(t *testing.T) {
 	}
 }
 
+// CloudFormation holds the whole value against AllowedPattern.
+//
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
+func TestTheTemplateTakesTheListsThatTheFunctionReads(t *testing.T) {
+	t.Parallel()
+	sam := readTemplate(t)
+	for parameter, values := range map[string]map[string]bool{
+		"Twins": {
+			"": true, "app_a:app_b": true, "app_a:app_b,app:app_clone": true, "a b:c-d": true,
+			"app": false, "app:": false, ":app": false, "a:b:c": false, "a:b,": false, "a:b,c": false, ",a:b": false,
+		},
+		"OwnerRoles": {
+			"": true, "app_owner": true, "app_owner,other": true, "an owner": true,
+			",": false, "app_owner,": false, ",app_owner": false, "a,,b": false,
+		},
+	} {
+		pattern, err := regexp.Compile("^(?:" + text(at(sam.parameters[parameter], "AllowedPattern")) + ")$")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for value, want := range values {
+			if pattern.MatchString(value) != want {
+				t.Errorf("%s: %q is taken: %t, want %t", parameter, value, !want, want)
+			}
+		}
+	}
+	if values := texts(at(sam.parameters["Adopt"], "AllowedValues")); !slices.Equal(values, []string{"", "reassign"}) {
+		t.Errorf("Adopt may be %q", values)
+	}
+}
+
 func readTemplate(t *testing.T) template {
 	t.Helper()
 	text, err := os.ReadFile("../template.yaml")

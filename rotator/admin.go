@@ -8,19 +8,23 @@ import (
 	"strings"
 
 	"github.com/dbrotation/dbrotation/dbdrivers"
-	"github.com/dbrotation/dbrotation/dbdrivers/tlsconf"
 )
 
 // admin is the login that masterarn names.
 type admin struct {
 	arn   string
 	login dbdrivers.Login
+	// relation is that of the account's server to the admin's. Its kind is
+	// empty where the operator's word stands for it.
+	relation Relation
 }
 
 // admin reads the admin's secret and decides where its password goes. The
 // application's secret has no say in that: host, port, database and TLS are
-// the admin's own, and the two secrets must mean the same server.
-func (a *attempt) admin(ctx context.Context, current *document) (admin, error) {
+// the admin's own, and the two secrets must mean the same server. account is
+// the login of current at the server behind its host, and itself what that host
+// is.
+func (a *attempt) admin(ctx context.Context, current *document, account dbdrivers.Login, itself Relation) (admin, error) {
 	arn := current.adminARN
 	version, err := a.get(ctx, arn, VersionRef{Label: labelCurrent})
 	if errors.Is(err, ErrNoSuchVersion) {
@@ -52,20 +56,44 @@ func (a *attempt) admin(ctx context.Context, current *document) (admin, error) {
 	if len(faults) > 0 {
 		return admin{}, &DocumentError{SecretARN: arn, Label: labelCurrent, Faults: faults}
 	}
-	if d.username == current.username || d.username == a.nextUsername(current) {
+	if slices.Contains(a.touches(current), d.username) {
 		return admin{}, fail(ClassForbidden, "Rotate the admin by a secret of its own, without "+fieldAdmin+".",
 			"the account %q is the admin itself", d.username)
 	}
 
-	adminLogin := d.login(a.traits, tlsconf.Settings{Roots: a.config.Roots})
-	account := a.login(current)
-	if err := a.sameServer(ctx, account.Host, adminLogin.Host); err != nil {
-		return admin{}, err
+	adminItself := itself
+	if !sameHost(d.host, current.host) {
+		if adminItself, err = a.itself(ctx, d.host); err != nil {
+			return admin{}, fmt.Errorf("the admin's secret %s: %w", arn, err)
+		}
 	}
-	if account.Port != adminLogin.Port {
-		return admin{}, fail(ClassForbidden, "Correct the port.", "the secret's port %d is not the admin's %d", account.Port, adminLogin.Port)
+	login, err := a.behind(a.login(d), adminItself)
+	if err != nil {
+		return admin{}, fmt.Errorf("the admin's secret %s: %w", arn, err)
 	}
-	return admin{arn: arn, login: adminLogin}, nil
+	var relation Relation
+	switch {
+	case sameHost(d.host, current.host):
+		relation.Kind = RelationSame
+	case slices.ContainsFunc(a.config.AdminHosts, func(listed string) bool { return sameHost(listed, current.host) }):
+		// By the operator's word, which says no more than that.
+	case itself.isAlias(current.host), adminItself.isAlias(d.host):
+		// What DNS says of an alias proves nothing: it is told as it stands.
+		return admin{}, fail(ClassForbidden, listTheHost, "the secret's host %q is not the admin's %q", current.host, d.host)
+	default:
+		relation, err = a.sameServer(ctx, account.Host, login.Host)
+		if err != nil && itself.Kind == RelationProxy {
+			err = fmt.Errorf("behind the proxy %q: %w", current.host, err)
+		}
+		if err != nil {
+			return admin{}, err
+		}
+	}
+	// A replica may listen on a port of its own.
+	if account.Port != login.Port && relation.Kind != RelationReplica {
+		return admin{}, fail(ClassForbidden, "Correct the port.", "the account's port %d is not the admin's %d", account.Port, login.Port)
+	}
+	return admin{arn: arn, login: login, relation: relation}, nil
 }
 
 // managed reports whether the document is one that a database service manages:
@@ -99,29 +127,27 @@ func (a *attempt) findServer(ctx context.Context, arn string, d *document) error
 	return nil
 }
 
-// sameServer demands that the secret's host is the admin's server: by its name,
-// by the operator's word, or by that of the service that owns both names.
-func (a *attempt) sameServer(ctx context.Context, host, adminHost string) error {
-	if sameHost(host, adminHost) || slices.ContainsFunc(a.config.AdminHosts, func(listed string) bool { return sameHost(listed, host) }) {
-		return nil
+const listTheHost = "Correct the host, or list it in the function's ADMIN_HOSTS if it is another name of the admin's server."
+
+// sameServer demands that a host is the admin's server, by its name or by the
+// word of the service that owns both names, and says how the two are related.
+func (a *attempt) sameServer(ctx context.Context, host, adminHost string) (Relation, error) {
+	if sameHost(host, adminHost) {
+		return Relation{Kind: RelationSame}, nil
 	}
-	const remedy = "Correct the host, or list it in the function's ADMIN_HOSTS if it is another name of the admin's server."
 	if a.config.Topology == nil {
-		return fail(ClassForbidden, remedy, "the secret's host %q is not the admin's %q", host, adminHost)
+		return Relation{}, fail(ClassForbidden, listTheHost, "the secret's host %q is not the admin's %q", host, adminHost)
 	}
 	ctx, cancel, _ := within(ctx, greatestStoreTime)
 	defer cancel()
 	relation, err := a.config.Topology.Relation(ctx, host, adminHost, a.engine)
 	switch {
 	case errors.Is(err, ErrUnrelated):
-		return fail(ClassForbidden, remedy, "the secret's host %q is not the admin's %q: %w", host, adminHost, err)
+		return Relation{}, fail(ClassForbidden, listTheHost, "the secret's host %q is not the admin's %q: %w", host, adminHost, err)
 	case err != nil:
-		return topologyFailure(err, fmt.Sprintf("asking whether %q is the admin's server %q", host, adminHost))
-	case relation.Kind == RelationProxy:
-		return fail(ClassUnsupported, "Name the database's own endpoint as the secret's host, and give applications the proxy's by other means.",
-			"the secret's host %q is a proxy, which knows the credential under AWSCURRENT alone and so cannot prove a new one", host)
+		return Relation{}, topologyFailure(err, fmt.Sprintf("asking whether %q is the admin's server %q", host, adminHost))
 	}
-	return nil
+	return relation, nil
 }
 
 // topologyFailure says what a database service's silence or refusal means.

@@ -498,11 +498,14 @@ func (silent) SetPassword(ctx context.Context, req dbdrivers.SetPasswordRequest)
 func TestAConfigurationIsCheckedAtOnce(t *testing.T) {
 	t.Parallel()
 	length := 3
-	_, err := rotator.New(rotator.Config{Strategy: "both", WaitForReplicas: -1, AdminHosts: []string{"*.example.com"}, Password: rotator.PasswordPolicy{Length: &length}})
+	_, err := rotator.New(rotator.Config{Strategy: "both", WaitForReplicas: -1, AdminHosts: []string{"*.example.com"}, Password: rotator.PasswordPolicy{Length: &length},
+		Twins:      []rotator.TwinPair{pairOf("a", "b"), pairOf("a", "c"), pairOf("b", "a"), pairOf("c", "c"), pairOf("", "d"), pairOf("e", "")},
+		OwnerRoles: []string{""}})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, part := range []string{"SecretStore", "drivers", `"both" is not a strategy`, "replicas", `"*.example.com" is neither`, "length is 3"} {
+	for _, part := range []string{"SecretStore", "drivers", `"both" is not a strategy`, "replicas", `"*.example.com" is neither`, "length is 3",
+		`"b:a" is listed in both orders`, `"c:c" names one account twice`, `":d" lacks a name`, `"e:" lacks a name`, "an owner role has no name"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("error does not say %q: %v", part, err)
 		}

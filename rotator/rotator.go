@@ -49,6 +49,17 @@ type Config struct {
 	Strategy Strategy
 	// CreateTwins lets the alternating strategy create the second account.
 	CreateTwins bool
+	// Twins are accounts that are pairs by the operator's word. A secret may
+	// name its own two accounts only where they are listed here; and a listed
+	// pair, NAME and NAME_clone too, needs no other proof. An account may
+	// stand in several pairs: the function serves more servers than one.
+	Twins []TwinPair
+	// OwnerRoles are the roles that secrets may name as the one their two
+	// accounts act as. Default: none.
+	OwnerRoles []string
+	// Adopt lets the alternating strategy hand what a twin owns to the role
+	// that the two accounts share.
+	Adopt bool
 	// AdminMayReset lets an admin set an account's password although no
 	// labelled credential opens the database any more. It is the operator's
 	// word, for one repair; a secret cannot say it.
@@ -96,6 +107,7 @@ func New(config Config) (*Rotator, error) {
 			faults = append(faults, fmt.Errorf("the admin host %q %s", host, problem))
 		}
 	}
+	faults = append(faults, config.pairFaults()...)
 	// The engine's limits are not known yet; what no engine could satisfy is.
 	if _, problems := config.Password.decide(dbdrivers.PasswordTraits{}); len(problems) > 0 {
 		faults = append(faults, errors.New(strings.Join(problems, "; ")))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/big"
 	"net/netip"
 	"reflect"
@@ -307,10 +308,22 @@ func (d *document) portNumber() (port int, problem string) {
 		text, _ = d.string(fieldPort)
 	}
 	port, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil && text == raw {
+		// A JSON number may be written 5432.0: some languages have no other.
+		port, err = wholeNumber(raw)
+	}
 	if err != nil || port < 1 || port > 65535 {
 		return 0, fmt.Sprintf("is %s, not a port number from 1 to 65535", abbreviate(raw))
 	}
 	return port, ""
+}
+
+func wholeNumber(text string) (int, error) {
+	number, err := strconv.ParseFloat(text, 64)
+	if err == nil && number != math.Trunc(number) {
+		err = strconv.ErrSyntax
+	}
+	return int(number), err
 }
 
 func (d *document) plaintextWanted() (plaintext bool, problem string) {
@@ -524,14 +537,8 @@ func (d *document) hostMissing() []Fault {
 // check lists the faults that show only once the engine is known.
 func (d *document) check(traits dbdrivers.Traits) []Fault {
 	var faults []Fault
-	if limit := traits.Username; limit.Max > 0 {
-		length, unit := utf8.RuneCountInString(d.username), "characters"
-		if limit.Bytes {
-			length, unit = len(d.username), "bytes"
-		}
-		if length > limit.Max {
-			faults = append(faults, Fault{fieldUsername, fmt.Sprintf("has %d %s; %s keeps %d", length, unit, traits.Engine, limit.Max)})
-		}
+	if problem := overlong(d.username, traits); problem != "" {
+		faults = append(faults, Fault{fieldUsername, problem})
 	}
 	if hash := d.settings.Hash; hash != "" && !slices.Contains(traits.Hashes, hash) {
 		known := "has no choice of hashes"

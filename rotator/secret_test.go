@@ -34,6 +34,7 @@ func TestADocumentIsReadAsAWSWritesIt(t *testing.T) {
 		plaintext  bool
 	}{
 		{"port as a number", `{"engine":"e","host":"h","username":"u","password":"p","port":5433}`, 5433, false},
+		{"port as a number with a fraction of nothing", `{"engine":"e","host":"h","username":"u","password":"p","port":5433.0}`, 5433, false},
 		{"port as text", `{"engine":"e","host":"h","username":"u","password":"p","port":"5433"}`, 5433, false},
 		{"no port", `{"engine":"e","host":"h","username":"u","password":"p"}`, 5432, false},
 		{"empty port", `{"engine":"e","host":"h","username":"u","password":"p","port":""}`, 5432, false},
@@ -76,6 +77,8 @@ func TestFaultsOfADocument(t *testing.T) {
 		{"empty text", `{"engine":"","host":"h","username":"","password":""}`, []string{`"engine" is empty`, `"username" is empty`, `"password" is empty`}},
 		{"keys in another case", `{"Engine":"e","host":"h","UserName":"u","PASSWORD":"p"}`, []string{`there is "Engine"`, `there is "UserName"`, `there is "PASSWORD"`}},
 		{"wrong types", `{"engine":1,"host":true,"username":{},"password":["hunter2-password"],"dbname":5,"masterarn":6}`, []string{`"engine" is not a JSON string`, `"host" is not`, `"username" is not`, `"password" is not`, `"dbname" is not`, `"masterarn" is not`}},
+		{"port of a half", `{` + valid + `,"port":5432.5}`, []string{`"port" is 5432.5, not a port number`}},
+		{"port of infinity", `{` + valid + `,"port":1e999}`, []string{`"port" is 1e999, not a port number`}},
 		{"port of abc", `{` + valid + `,"port":"abc"}`, []string{`"port" is "abc", not a port number`}},
 		{"port of 0", `{` + valid + `,"port":0}`, []string{`"port" is 0`}},
 		{"port of 65536", `{` + valid + `,"port":65536}`, []string{`"port" is 65536`}},

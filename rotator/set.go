@@ -43,9 +43,21 @@ func (a *attempt) set(ctx context.Context) error {
 		return err
 	}
 
-	change := change{attempt: a, currentDocument: current, current: a.login(current), hash: current.settings.Hash}
+	itself, err := a.itself(ctx, current.host)
+	if err != nil {
+		return err
+	}
+	if err := a.passesBoth(current, itself); err != nil {
+		return err
+	}
+	account, err := a.behind(a.login(current), itself)
+	if err != nil {
+		return err
+	}
+
+	change := change{attempt: a, currentDocument: current, current: account, hash: current.settings.Hash}
 	if current.adminARN != "" {
-		admin, err := a.admin(ctx, current)
+		admin, err := a.admin(ctx, current, account, itself)
 		if err != nil {
 			return err
 		}
@@ -152,10 +164,20 @@ func (c *change) from(ctx context.Context, label string, login dbdrivers.Login) 
 	}
 	err := c.verify(ctx, login)
 	c.tried = append(c.tried, try{label, err})
-	if !isPassword(err) {
-		if errors.Is(err, dbdrivers.ErrRefused) {
-			return err
-		}
+	switch {
+	case errors.Is(err, dbdrivers.ErrRefused):
+		return err
+	case errors.Is(err, dbdrivers.ErrBarred) && login.Username == c.pending.Username:
+		// An admin could change it. But testSecret could not prove the new
+		// password then, and until it does the application's own is gone.
+		return &failure{class: ClassBarred, err: fmt.Errorf("proving the %s credential: %w", label, err),
+			remedy: "Nothing was changed. Let the account in, and rotate again."}
+	case errors.Is(err, dbdrivers.ErrPrivilege) && login.Username != c.pending.Username:
+		// It entered, without the role that it is to act as. Its sibling's
+		// turn is what mends that for the application.
+		c.log.WarnContext(ctx, "the current account enters without its privileges; its sibling's turn goes on",
+			"username", login.Username, "error", c.scrubber()(err.Error()))
+	case !isPassword(err):
 		return fmt.Errorf("proving the %s credential: %w", label, err)
 	}
 	return c.byAdmin(ctx)
@@ -214,7 +236,7 @@ func (c *change) previous(ctx context.Context, current *document) (*dbdrivers.Lo
 // mayBe reports whether an account is one that this secret rotates.
 func (c *change) mayBe(username string) bool {
 	if c.strategyName == Alternating {
-		return pairOf(c.current.Username).has(username)
+		return c.currentDocument.pair().has(username)
 	}
 	return username == c.current.Username
 }

@@ -183,17 +183,57 @@ func TestABarredAccountHasThePasswordItHas(t *testing.T) {
 		}
 		wantClass(t, w.deliver(rotator.TestSecret, token), rotator.ClassBarred)
 	})
-	t.Run("an admin sets it although the account may not enter", func(t *testing.T) {
+	t.Run("an admin does not change what cannot be proven afterwards", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
 		token := w.threeVersions(w.adminSecret())
 		w.db.CreateAccount("app", currentPassword)
 		w.db.Bar("app")
+		wantClass(t, w.deliver(rotator.SetSecret, token), rotator.ClassBarred, "Nothing was changed", "AWSCURRENT")
+		w.db.Unbar("app")
+		w.opens("AWSCURRENT")
 		if err := w.deliver(rotator.SetSecret, token); err != nil {
 			t.Fatal(err)
 		}
-		w.db.Unbar("app")
 		w.opens("AWSPENDING")
+	})
+	t.Run("the other account of a pair is changed though current lost its privileges", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.alternating()
+		if err := w.rotate(); err != nil {
+			t.Fatal(err)
+		}
+		w.db.FailNextOf("app_clone", dbdrivers.ErrPrivilege, drivertest.AtSignIn)
+		if err := w.rotate(); err != nil {
+			t.Fatal(err)
+		}
+		if username := w.document("AWSCURRENT")["username"]; username != "app" {
+			t.Errorf("%v is current, want app", username)
+		}
+		w.signsIn("AWSCURRENT")
+	})
+	t.Run("an account without its privileges is not changed by an admin", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		token := w.threeVersions(w.adminSecret())
+		w.db.CreateAccount("app", currentPassword)
+		w.db.FailNextOf("app", dbdrivers.ErrPrivilege, drivertest.AtSignIn)
+		wantClass(t, w.deliver(rotator.SetSecret, token), rotator.ClassPrivilege)
+		w.opens("AWSCURRENT")
+	})
+	t.Run("the other account of a pair is changed all the same", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.alternating()
+		if err := w.rotate(); err != nil {
+			t.Fatal(err)
+		}
+		w.db.Bar("app_clone")
+		if err := w.rotate(); err != nil {
+			t.Fatal(err)
+		}
+		w.signsIn("AWSCURRENT")
 	})
 }
 

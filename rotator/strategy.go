@@ -55,7 +55,7 @@ func (r *Rotator) strategy(d *document, driver dbdrivers.Driver) (Strategy, []Fa
 	switch chosen {
 	case Alternating:
 		if _, ok := twinOpener(driver); ok {
-			return chosen, twinFaults(d, driver)
+			return chosen, r.twinFaults(d, driver)
 		}
 		faults = append(faults, Fault{Problem: fmt.Sprintf("%s the strategy %s, which this version cannot do for %s; "+
 			"to change this one account's password set {%q: {\"strategy\": %q}} in the secret, or the function's STRATEGY, which comes first",
@@ -66,7 +66,7 @@ func (r *Rotator) strategy(d *document, driver dbdrivers.Driver) (Strategy, []Fa
 		if d.settings.OwnerRole != "" {
 			faults = append(faults, Fault{fieldOurs, "has an ownerRole, which only the strategy alternating uses"})
 		}
-		if len(d.settings.Twins) > 0 {
+		if d.settings.Twins != nil {
 			faults = append(faults, Fault{fieldOurs, "has twins, which only the strategy alternating uses"})
 		}
 	}

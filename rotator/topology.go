@@ -12,7 +12,8 @@ import (
 // An application's secret is less trusted than its admin's. What a Topology
 // says of a host is therefore the word of the service that owns the name, never
 // a likeness of names and never what DNS answers: an alias of one's own (a
-// CNAME) is listed in the function's ADMIN_HOSTS instead.
+// CNAME) is listed in the function's ADMIN_HOSTS instead. That an alias leads to
+// a proxy is the one thing DNS may say, since it makes a rotation more careful.
 //
 // A service that refuses an answer is [ErrDenied], with the IAM action that
 // the function's role lacks; one that gives none is [ErrServiceSilent]. Neither
@@ -32,10 +33,11 @@ type Topology interface {
 	// says which service to ask, and nothing more, because secrets call an
 	// Aurora cluster "postgres" as well as "aurora-postgresql".
 	//
-	// Equal names are [RelationSame] and nobody is asked. The one exception is
-	// the endpoint of a proxy, which may be asked about by naming it twice: a
+	// Equal names are [RelationSame] and no service is asked. The one exception
+	// is the endpoint of a proxy, which may be asked about by naming it twice: a
 	// proxy knows the credential under AWSCURRENT alone, so a rotation has to
-	// reach what is behind it.
+	// reach what is behind it. An alias of such an endpoint, named twice, is
+	// [RelationProxy] too.
 	Relation(ctx context.Context, host, adminHost, engine string) (Relation, error)
 }
 
@@ -85,10 +87,17 @@ type Relation struct {
 	// writer where the cluster has no reader. A change may be seen late on a
 	// host that is neither the same nor the writer.
 	Writer bool
+	// Proxy is the endpoint's name of a RelationProxy, by which its service
+	// knows it. It is another than the host that was asked about where DNS says
+	// that this one is its alias. Empty for other kinds.
+	Proxy string
 	// Target is where the rotation signs in instead of at a RelationProxy: the
 	// server behind the proxy, by its writer endpoint. Empty for other kinds.
 	Target Endpoint
 	// ProxySecrets are the ARNs of the secrets that a RelationProxy signs in
 	// with. An account in none of them cannot pass the proxy by a password.
 	ProxySecrets []string
+	// ProxyUsers are the accounts that a RelationProxy signs in as. The service
+	// says them only where the proxy's owner did.
+	ProxyUsers []string
 }

@@ -4,39 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/dbrotation/dbrotation/dbdrivers"
 )
-
-// twinSuffix is how AWS's functions name the other account.
-//
-// https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotating-secrets_strategies.html
-const twinSuffix = "_clone"
-
-// pair are the two accounts of the alternating strategy.
-type pair struct {
-	// canonical owns and is granted to; twin is made equal to it.
-	canonical, twin string
-}
-
-func pairOf(username string) pair {
-	canonical := strings.TrimSuffix(username, twinSuffix)
-	return pair{canonical: canonical, twin: canonical + twinSuffix}
-}
-
-// other returns whose turn it is after username.
-func (p pair) other(username string) string {
-	if username == p.canonical {
-		return p.twin
-	}
-	return p.canonical
-}
-
-func (p pair) has(username string) bool {
-	return username == p.canonical || username == p.twin
-}
 
 // twinOpener is the one place where a driver's power to keep twins is asked.
 func twinOpener(driver dbdrivers.Driver) (dbdrivers.TwinOpener, bool) {
@@ -44,56 +14,49 @@ func twinOpener(driver dbdrivers.Driver) (dbdrivers.TwinOpener, bool) {
 	return opener, ok
 }
 
-// twinFaults lists what keeps a document from alternating.
-func twinFaults(d *document, driver dbdrivers.Driver) []Fault {
-	var faults []Fault
-	if d.adminARN == "" {
-		faults = append(faults, Fault{fieldAdmin, "is missing; the strategy alternating needs the secret of an admin who keeps the two accounts equal"})
-	}
-	if d.settings.OwnerRole != "" {
-		faults = append(faults, Fault{fieldOurs, "has an ownerRole, which this version cannot use"})
-	}
-	if len(d.settings.Twins) > 0 {
-		faults = append(faults, Fault{fieldOurs, "has twins, which this version cannot use: the two accounts are NAME and NAME" + twinSuffix})
-	}
-	names := pairOf(d.username)
-	if names.canonical == "" {
-		faults = append(faults, Fault{fieldUsername, "is nothing but " + twinSuffix})
-	}
-	limit := driver.Traits().Username
-	length, unit := utf8.RuneCountInString(names.twin), "characters"
-	if limit.Bytes {
-		length, unit = len(names.twin), "bytes"
-	}
-	if limit.Max > 0 && length > limit.Max {
-		faults = append(faults, Fault{fieldUsername, fmt.Sprintf("leaves no room for its twin: %q has %d %s, and %s keeps %d",
-			names.twin, length, unit, driver.Traits().Engine, limit.Max)})
-	}
-	return faults
-}
-
 // nextUsername is the account that a rotation of the document gives a new
 // password.
 func (a *attempt) nextUsername(current *document) string {
 	if a.strategyName == Alternating {
-		return pairOf(current.username).other(current.username)
+		return current.pair().other(current.username)
 	}
 	return current.username
 }
 
-// proven calls alter, and where the driver finds no mark on the twin, again
-// with the proof that it is this secret's twin: that AWSPREVIOUS names the
-// other account and opens it, as a rotation by AWS's function leaves it.
+// touches are the names of all that a rotation of the document changes or lets
+// its accounts act as. None of them may be the admin.
+func (a *attempt) touches(current *document) []string {
+	if a.strategyName != Alternating {
+		return []string{current.username}
+	}
+	accounts := current.pair()
+	names := []string{accounts.Canonical, accounts.Twin}
+	if role := current.settings.OwnerRole; role != "" {
+		names = append(names, role)
+	}
+	return names
+}
+
+// proven calls alter with what is known of the proof that the twin is this
+// secret's. Where the operator listed the pair that is the proof. Otherwise,
+// and only where the driver finds no mark on the twin, it calls alter again
+// once AWSPREVIOUS has named the other account and opened it, as a rotation by
+// AWS's function leaves it.
 func (c *change) proven(ctx context.Context, alter func(proven bool) error) error {
-	err := alter(false)
+	names := c.currentDocument.pair()
+	listed := c.strategyName == Alternating && c.config.isPair(names)
+	err := alter(listed)
 	if errors.Is(err, dbdrivers.ErrTwinMissing) {
 		return &failure{class: ClassUnsupported, err: err,
 			remedy: "Set the function's CREATE_TWINS to true, or create the account. Nothing was changed."}
 	}
-	if !errors.Is(err, dbdrivers.ErrTwinUnproven) {
+	if errors.Is(err, dbdrivers.ErrTwinOwns) && !c.config.Adopt {
+		return &failure{class: ClassUnsupported, err: err,
+			remedy: "Or set the function's ADOPT to reassign, which hands over what can be. Nothing was changed."}
+	}
+	if listed || !errors.Is(err, dbdrivers.ErrTwinUnproven) {
 		return err
 	}
-	names := pairOf(c.pending.Username)
 	previous, reading := c.previous(ctx, c.currentDocument)
 	if reading != nil {
 		return reading
@@ -108,8 +71,9 @@ func (c *change) proven(ctx context.Context, alter func(proven bool) error) erro
 		opens = asked == nil
 	}
 	if !opens {
-		return fail(ClassForbidden, fmt.Sprintf("If the two are a pair, put the present credential of %q under AWSPREVIOUS; if they are not, rename one, or rotate by the strategy %s. Nothing was changed.",
-			c.pending.Username, Single), "nothing proves that %q is this secret's twin of %q: %w", names.twin, names.canonical, err)
+		return fail(ClassForbidden, fmt.Sprintf("If the two are a pair, put the present credential of %q under AWSPREVIOUS, or tell the function by its TWINS (%s); "+
+			"if they are not, rename one, or rotate by the strategy %s. Nothing was changed.",
+			c.pending.Username, names.howToList(), Single), "nothing proves that %q is this secret's twin of %q: %w", names.Twin, names.Canonical, err)
 	}
 	return alter(true)
 }
@@ -123,14 +87,16 @@ func (c *change) alter(ctx context.Context, proven bool) error {
 	if c.strategyName != Alternating {
 		return c.setPassword(ctx, request)
 	}
-	names := pairOf(c.pending.Username)
-	if c.pending.Username == names.canonical {
-		request.Twin = names.twin
+	names := c.currentDocument.pair()
+	if c.pending.Username == names.Canonical {
+		request.Twin = names.Twin
 		return c.setPassword(ctx, request)
 	}
 	return c.openTwin(ctx, dbdrivers.OpenTwinRequest{
-		Admin: c.admin.login, Canonical: names.canonical, Twin: names.twin,
-		Password: c.pending.Password, Hash: c.hash, MayCreate: c.config.CreateTwins, Proven: proven,
+		Admin: c.admin.login, Canonical: names.Canonical, Twin: names.Twin,
+		OwnerRole: c.currentDocument.settings.OwnerRole, Database: c.current.Database,
+		Password: c.pending.Password, Hash: c.hash,
+		MayCreate: c.config.CreateTwins, Proven: proven, Adopt: c.config.Adopt,
 	})
 }
 
@@ -147,13 +113,51 @@ func (c *change) openTwin(ctx context.Context, request dbdrivers.OpenTwinRequest
 	if err != nil {
 		return err
 	}
-	if len(report.Added)+len(report.Removed) > 0 || report.Created || report.TakenOver {
-		c.log.InfoContext(ctx, "the twin was made equal", "twin", request.Twin, "sibling", request.Canonical,
-			"created", report.Created, "takenOver", report.TakenOver, "added", report.Added, "removed", report.Removed)
+	if len(report.Added)+len(report.Removed)+len(report.Adopted) > 0 || report.Created || report.TakenOver {
+		c.log.InfoContext(ctx, "the twin was matched to its sibling", "twin", request.Twin, "sibling", request.Canonical,
+			"created", report.Created, "takenOver", report.TakenOver,
+			"added", report.Added, "removed", report.Removed, "adopted", report.Adopted)
 	}
 	if len(report.Kept) > 0 {
-		c.log.WarnContext(ctx, "the twin owns or holds more than its sibling; hand it over to the sibling, or the two cannot be equal",
-			"twin", request.Twin, "sibling", request.Canonical, "kept", report.Kept)
+		remedy := "grant to the role that the two share what the twin needs, and take from the twin what it holds itself"
+		if !request.Adopt {
+			remedy = "set the function's ADOPT to reassign, which hands over what can be; or " + remedy
+		}
+		c.log.WarnContext(ctx, "the twin owns or holds more than its sibling, and is not equal to it until that is handed over or taken away",
+			"twin", request.Twin, "sibling", request.Canonical, "kept", report.Kept, "remedy", remedy)
 	}
 	return nil
+}
+
+// verifyPair signs in as one account of the document's pair, once, and lists in
+// what the two differ as far as that account may see it.
+func (a *attempt) verifyPair(ctx context.Context, d *document, login dbdrivers.Login) (differences []string, err error) {
+	opener, ok := twinOpener(a.driver)
+	if !ok {
+		return nil, fail(ClassUnsupported, "", "the driver of %s keeps no twins", a.engine)
+	}
+	names := d.pair()
+	err = a.database(ctx, func(ctx context.Context) (err error) {
+		differences, err = opener.VerifyTwin(ctx, dbdrivers.VerifyTwinRequest{
+			Login: login, Canonical: names.Canonical, Twin: names.Twin, OwnerRole: d.settings.OwnerRole,
+		})
+		return err
+	})
+	return differences, err
+}
+
+// greatestListing bounds the names in one log record.
+const greatestListing = 20
+
+// reportDifferences warns that the two accounts of the document's pair are not
+// equal, and counts in what. It says nothing where they are. The twin's next
+// turn makes it equal, except for what it held before it was taken over.
+func (a *attempt) reportDifferences(ctx context.Context, d *document, differences []string) {
+	if len(differences) == 0 {
+		return
+	}
+	names := d.pair()
+	record := append(counted(metricTwinDifferences, len(differences), a.traits.Engine),
+		"twin", names.Twin, "sibling", names.Canonical, "differences", differences[:min(len(differences), greatestListing)])
+	a.log.WarnContext(ctx, "the two accounts of the pair differ", record...)
 }

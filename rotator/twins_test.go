@@ -81,8 +81,6 @@ func TestWhatKeepsTwoAccountsFromTakingTurns(t *testing.T) {
 	}{
 		{"no admin", []func(map[string]any){drop("masterarn"), set("dbrotation", map[string]any{"strategy": "alternating"})}, `"masterarn" is missing`},
 		{"no room for the twin's name", []func(map[string]any){set("username", strings.Repeat("x", 60))}, "leaves no room for its twin"},
-		{"twins of one's own", []func(map[string]any){set("dbrotation", map[string]any{"twins": []string{"a", "b"}})}, "has twins"},
-		{"an owner role", []func(map[string]any){set("dbrotation", map[string]any{"ownerRole": "owner"})}, "has an ownerRole"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

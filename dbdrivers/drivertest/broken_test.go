@@ -48,7 +48,7 @@ func (n nameless) Traits() dbdrivers.Traits {
 // brokenTwin is the fake with a fault of its own in OpenTwin.
 type brokenTwin struct {
 	dbdrivers.Driver
-	open func(context.Context, dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error)
+	open openTwin
 }
 
 func (b brokenTwin) OpenTwin(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
@@ -62,6 +62,27 @@ func (b brokenTwin) VerifyTwin(ctx context.Context, req dbdrivers.VerifyTwinRequ
 	}
 	return nil, b.Verify(ctx, dbdrivers.VerifyRequest{Login: req.Login})
 }
+
+// brokenVerifier is the fake with a fault of its own in VerifyTwin.
+type brokenVerifier struct {
+	brokenTwin
+	verify verifyTwin
+}
+
+func (b brokenVerifier) VerifyTwin(ctx context.Context, req dbdrivers.VerifyTwinRequest) ([]string, error) {
+	return b.verify(ctx, req)
+}
+
+// onTwinVerify puts breaks in the place of the fake's VerifyTwin, which it is
+// given.
+func onTwinVerify(breaks func(srv *drivertest.FakeServer, verify verifyTwin) verifyTwin) func(dbdrivers.Driver, *drivertest.FakeServer) dbdrivers.Driver {
+	return func(good dbdrivers.Driver, srv *drivertest.FakeServer) dbdrivers.Driver {
+		opener := brokenTwin{good, openerOf(good)}
+		return brokenVerifier{opener, breaks(srv, opener.VerifyTwin)}
+	}
+}
+
+type verifyTwin = func(context.Context, dbdrivers.VerifyTwinRequest) ([]string, error)
 
 type openTwin = func(context.Context, dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error)
 
@@ -422,7 +443,109 @@ var brokenTwins = map[string]struct {
 	})},
 }
 
-func init() { maps.Copy(brokenDrivers, brokenTwins) }
+// brokenPairs are the ways to break VerifyTwin, and what OpenTwin hands over.
+var brokenPairs = map[string]struct {
+	seen   string
+	breaks func(good dbdrivers.Driver, srv *drivertest.FakeServer) dbdrivers.Driver
+}{
+	"says nothing of what a twin has beyond its sibling": {"verifying lists in what the twin differs", onTwinVerify(func(_ *drivertest.FakeServer, verify verifyTwin) verifyTwin {
+		return func(ctx context.Context, req dbdrivers.VerifyTwinRequest) ([]string, error) {
+			_, err := verify(ctx, req)
+			return nil, err
+		}
+	})},
+	"lists a difference where there is none": {"a twin is made equal and opens", onTwinVerify(func(_ *drivertest.FakeServer, verify verifyTwin) verifyTwin {
+		return func(ctx context.Context, req dbdrivers.VerifyTwinRequest) ([]string, error) {
+			found, err := verify(ctx, req)
+			return append(found, "the weather"), err
+		}
+	})},
+	"takes a refused twin for a verified one": {"either of the two is verified as any account is", onTwinVerify(func(_ *drivertest.FakeServer, verify verifyTwin) verifyTwin {
+		return func(ctx context.Context, req dbdrivers.VerifyTwinRequest) ([]string, error) {
+			found, err := verify(ctx, req)
+			if errors.Is(err, dbdrivers.ErrRefused) {
+				return nil, nil
+			}
+			return found, err
+		}
+	})},
+	"takes a barred twin for a verified one": {"either of the two is verified as any account is", onTwinVerify(func(_ *drivertest.FakeServer, verify verifyTwin) verifyTwin {
+		return func(ctx context.Context, req dbdrivers.VerifyTwinRequest) ([]string, error) {
+			found, err := verify(ctx, req)
+			if errors.Is(err, dbdrivers.ErrBarred) {
+				return nil, nil
+			}
+			return found, err
+		}
+	})},
+	"cannot verify where there is no twin": {"either of the two is verified as any account is", onTwinVerify(func(srv *drivertest.FakeServer, verify verifyTwin) verifyTwin {
+		return func(ctx context.Context, req dbdrivers.VerifyTwinRequest) ([]string, error) {
+			if !srv.Exists(req.Twin) {
+				return nil, dbdrivers.Classify(dbdrivers.ErrUnsupported, "comparing", nil)
+			}
+			return verify(ctx, req)
+		}
+	})},
+	"signs in twice to verify a twin": {"a twin is opened by one sign-in", onTwinVerify(func(_ *drivertest.FakeServer, verify verifyTwin) verifyTwin {
+		return func(ctx context.Context, req dbdrivers.VerifyTwinRequest) ([]string, error) {
+			_, _ = verify(ctx, req)
+			return verify(ctx, req)
+		}
+	})},
+	"tells a refused twin what it is not equal in": {"either of the two is verified as any account is", onTwinVerify(func(_ *drivertest.FakeServer, verify verifyTwin) verifyTwin {
+		return func(ctx context.Context, req dbdrivers.VerifyTwinRequest) ([]string, error) {
+			found, err := verify(ctx, req)
+			if errors.Is(err, dbdrivers.ErrRefused) {
+				found = append(found, "the weather")
+			}
+			return found, err
+		}
+	})},
+	"does not hear that opening a twin is cancelled": {"a cancelled call returns at once", onTwin(func(_ *drivertest.FakeServer, open openTwin) openTwin {
+		return func(_ context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+			return open(context.Background(), req)
+		}
+	})},
+	"gives its sibling what is the twin's": {"a twin with a right of its own is not opened with it", onTwinDone(func(srv *drivertest.FakeServer, req dbdrivers.OpenTwinRequest, report *dbdrivers.TwinReport) {
+		for _, removed := range report.Removed {
+			srv.Grant(req.Canonical, strings.TrimPrefix(removed, "right "))
+		}
+	})},
+	"hands over unasked": {"what a twin owns is handed over on the operator's word", onTwinRequest(func(req *dbdrivers.OpenTwinRequest) { req.Adopt = true })},
+	"hands nothing over": {"what a twin owns is handed over on the operator's word", onTwinRequest(func(req *dbdrivers.OpenTwinRequest) { req.Adopt = false })},
+	"hands over to somebody": {"what a twin owns is handed over on the operator's word", onTwinDone(func(srv *drivertest.FakeServer, _ dbdrivers.OpenTwinRequest, report *dbdrivers.TwinReport) {
+		for _, adopted := range report.Adopted {
+			srv.Own("somebody", strings.TrimPrefix(adopted, "object "))
+		}
+	})},
+	"does not report what it handed over": {"what a twin owns is handed over on the operator's word", onTwinDone(func(_ *drivertest.FakeServer, _ dbdrivers.OpenTwinRequest, report *dbdrivers.TwinReport) {
+		report.Adopted = nil
+	})},
+	"opens a twin that has come to own something": {"a twin that comes to own something is not opened", onTwinFailed(dbdrivers.ErrUnsupported, func(srv *drivertest.FakeServer, req dbdrivers.OpenTwinRequest) {
+		srv.CreateAccount(req.Twin, req.Password.Reveal())
+	})},
+	"does not name what a twin owns": {"a twin that comes to own something is not opened", onTwin(func(_ *drivertest.FakeServer, open openTwin) openTwin {
+		return func(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+			report, err := open(ctx, req)
+			if errors.Is(err, dbdrivers.ErrUnsupported) && !errors.Is(err, dbdrivers.ErrTwinUnproven) {
+				err = dbdrivers.Classify(dbdrivers.ErrUnsupported, "opening", nil)
+			}
+			return report, err
+		}
+	})},
+	"hands over what a stranger owns": {"nothing is handed over of an account that is unproven", onTwinRequest(func(req *dbdrivers.OpenTwinRequest) { req.Proven = req.Proven || req.Adopt })},
+	"gives the password before it hands over": {"a hand-over that is cut off is completed", onTwinFailed(dbdrivers.ErrUnreachable, func(srv *drivertest.FakeServer, req dbdrivers.OpenTwinRequest) {
+		if req.Adopt {
+			srv.CreateAccount(req.Twin, req.Password.Reveal())
+			srv.MarkTwin(req.Twin, req.Canonical)
+		}
+	})},
+}
+
+func init() {
+	maps.Copy(brokenDrivers, brokenTwins)
+	maps.Copy(brokenDrivers, brokenPairs)
+}
 
 const brokenVariable = "DRIVERTEST_BROKEN"
 

@@ -48,6 +48,12 @@ func conform(t *testing.T, breaks func(dbdrivers.Driver, *drivertest.FakeServer)
 			Revoke: func(_ *testing.T, user, right string) { srv.Revoke(user, right) },
 			Has:    func(_ *testing.T, l dbdrivers.Login, right string) bool { return srv.Has(l.Username, right) },
 			Exists: func(_ *testing.T, user string) bool { return srv.Exists(user) },
+			Own: func(_ *testing.T, account dbdrivers.Login) string {
+				object := rand.Text()
+				srv.Own(account.Username, object)
+				return object
+			},
+			Owner: func(_ *testing.T, object string) string { return srv.OwnerOf(object) },
 			Cut: func(_ *testing.T, nth int, answerLost bool) (dbdrivers.Login, func() bool) {
 				return cutting(srv, login, nth, answerLost)
 			},

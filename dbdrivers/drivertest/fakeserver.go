@@ -41,6 +41,8 @@ type FakeServer struct {
 	settleAfter int
 	lockAfter   int
 	ok, refused int
+	// owners has the owner of each object.
+	owners map[string]string
 }
 
 type fakeAccount struct {
@@ -54,10 +56,12 @@ type fakeAccount struct {
 	// after that many more sign-ins it does.
 	settling *string
 	after    int
-	// rights and settings are what OpenTwin makes equal; twinOf is its mark.
+	// rights and settings are what OpenTwin makes equal; twinOf is its mark,
+	// and wasEqual says that it was equal once.
 	rights   map[string]bool
 	settings map[string]string
 	twinOf   string
+	wasEqual bool
 }
 
 func newFakeAccount(password string, admin bool) *fakeAccount {
@@ -73,7 +77,7 @@ type fault struct {
 
 // NewFakeServer returns a server without accounts that a login reaches as host.
 func NewFakeServer(host string) *FakeServer {
-	return &FakeServer{host: host, accounts: make(map[string]*fakeAccount)}
+	return &FakeServer{host: host, accounts: make(map[string]*fakeAccount), owners: make(map[string]string)}
 }
 
 // Host is the name a login reaches the server by.

@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,8 @@ import (
 // settings, opens it and leaves. The server undoes nothing when a call is cut
 // off, as engines whose changes of accounts are no transaction: a twin that was
 // made stays, closed. The two models of PostgreSQL are one here; an owner role
-// must exist.
+// must exist. A right to what one owns is of no account here; that a twin owns
+// what its sibling does not is all that matters.
 func (f *Fake) OpenTwin(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
 	s, err := f.reach(ctx, req.Admin)
 	if err != nil {
@@ -60,7 +62,11 @@ func (f *Fake) VerifyTwin(ctx context.Context, req dbdrivers.VerifyTwinRequest) 
 	if canonical == nil || twin == nil {
 		return nil, nil
 	}
-	return differences(canonical, twin), nil
+	found := differences(canonical, twin)
+	for _, object := range s.ownedBy(req.Twin) {
+		found = append(found, "object "+object)
+	}
+	return found, nil
 }
 
 // differences names every right and setting that only one of the two has.
@@ -118,14 +124,27 @@ func (s *FakeServer) openTwin(req dbdrivers.OpenTwinRequest, doing string) (repo
 		report.Created = true
 	}
 	report.TakenOver = twin.twinOf == ""
+	owned := s.ownedBy(req.Twin)
+	if len(owned) > 0 && !req.Adopt && twin.wasEqual {
+		return dbdrivers.TwinReport{}, dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, fmt.Errorf("the twin owns %q, which its sibling cannot reach", owned))
+	}
 	if fails(WhileEqualising) {
 		return dbdrivers.TwinReport{}, err
 	}
 	report = equalise(canonical, twin, report)
+	for _, object := range owned {
+		if !req.Adopt {
+			report.Kept = append(report.Kept, "object "+object)
+			continue
+		}
+		s.owners[object] = cmp.Or(req.OwnerRole, req.Canonical)
+		report.Adopted = append(report.Adopted, "object "+object)
+	}
 	if fails(BeforeOpening) {
 		return dbdrivers.TwinReport{}, err
 	}
 	twin.twinOf, twin.barred, twin.missed = req.Canonical, false, 0
+	twin.wasEqual = twin.wasEqual || len(report.Kept) == 0
 	s.give(twin, req.Password)
 	if fails(AfterChange) {
 		return dbdrivers.TwinReport{}, err
@@ -165,6 +184,31 @@ func equalise(canonical, twin *fakeAccount, report dbdrivers.TwinReport) dbdrive
 		}
 	}
 	return report
+}
+
+// ownedBy returns the objects of user, in their order. s.mu is held.
+func (s *FakeServer) ownedBy(user string) []string {
+	var objects []string
+	for _, object := range slices.Sorted(maps.Keys(s.owners)) {
+		if s.owners[object] == user {
+			objects = append(objects, object)
+		}
+	}
+	return objects
+}
+
+// Own makes user the owner of object, which need not exist yet.
+func (s *FakeServer) Own(user, object string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.owners[object] = user
+}
+
+// OwnerOf returns who owns object, or nothing.
+func (s *FakeServer) OwnerOf(object string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.owners[object]
 }
 
 // Grant gives user a right.

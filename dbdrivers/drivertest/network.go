@@ -53,11 +53,11 @@ func (f Fixture) testUnreachable(t *testing.T) {
 	}
 }
 
-// methods are both methods of the driver, on the same login, and the password
-// that one of them would set.
+// methods are those of the driver, on the same login, and the password that
+// some of them would set.
 func (f Fixture) methods(login dbdrivers.Login) (calls map[string]func(context.Context) error, next string) {
 	next = newPassword()
-	return map[string]func(context.Context) error{
+	calls = map[string]func(context.Context) error{
 		"Verify": func(ctx context.Context) error {
 			return f.Driver.Verify(ctx, dbdrivers.VerifyRequest{Login: login})
 		},
@@ -66,7 +66,20 @@ func (f Fixture) methods(login dbdrivers.Login) (calls map[string]func(context.C
 				As: login, Account: login.Username, Password: dbdrivers.NewPassword(next),
 			})
 		},
-	}, next
+	}
+	if opener, ok := f.Driver.(dbdrivers.TwinOpener); ok {
+		calls["VerifyTwin"] = func(ctx context.Context) error {
+			_, err := opener.VerifyTwin(ctx, dbdrivers.VerifyTwinRequest{Login: login, Canonical: login.Username, Twin: login.Username + "_clone"})
+			return err
+		}
+		calls["OpenTwin"] = func(ctx context.Context) error {
+			_, err := opener.OpenTwin(ctx, dbdrivers.OpenTwinRequest{
+				Admin: login, Canonical: newName(), Twin: newName(), Password: dbdrivers.NewPassword(next),
+			})
+			return err
+		}
+	}
+	return calls, next
 }
 
 func (f Fixture) testCancelled(t *testing.T) {

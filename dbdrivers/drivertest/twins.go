@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,14 @@ type TwinFixture struct {
 	Has func(t *testing.T, login dbdrivers.Login, right string) bool
 	// Exists reports whether there is such an account.
 	Exists func(t *testing.T, account string) bool
+	// Own has an account make something that it owns, and returns it as a
+	// report names it; Owner returns whose it is now. They are nil where the
+	// engine's accounts own nothing.
+	Own   func(t *testing.T, account dbdrivers.Login) (object string)
+	Owner func(t *testing.T, object string) (account string)
+	// Blind says that one of the two cannot see what the other may, so that
+	// VerifyTwin need not list what a twin has beyond its sibling.
+	Blind bool
 	// Cut returns a login of the admin whose next call of the driver breaks off
 	// at the nth message, from zero: before the server has it, or where
 	// answerLost is set after the server has done it. The second result
@@ -52,6 +61,11 @@ func twinTests(f Fixture, opener dbdrivers.TwinOpener) map[string]func(Fixture, 
 		"a twin that is cut off is closed or complete":          pair.testCutOff,
 		"a twin opened at the same moment is opened once":       pair.testSameMoment,
 		"a hostile password opens a twin":                       pair.testHostile,
+		"either of the two is verified as any account is":       pair.testVerified,
+		"verifying lists in what the twin differs":              pair.testDifferences,
+	}
+	if f.Twins != nil && f.Twins.Own != nil {
+		maps.Copy(tests, adoptionTests)
 	}
 	run := make(map[string]func(Fixture, *testing.T), len(tests))
 	for name, test := range tests {
@@ -94,6 +108,9 @@ func (p pair) mustOpenTwin(req dbdrivers.OpenTwinRequest) dbdrivers.TwinReport {
 		p.t.Fatalf("OpenTwin: %v", err)
 	}
 	p.wantComplete(req.Password.Reveal())
+	if len(report.Kept) == 0 {
+		p.wantDifferences(req.Password.Reveal(), 0)
+	}
 	return report
 }
 
@@ -176,6 +193,9 @@ func (p pair) testExtra() {
 	}
 	p.wantComplete(next)
 	p.wantRight(next, extra, false)
+	if p.twins.Has(p.t, p.login, extra) {
+		p.t.Error("the sibling was given what was the twin's")
+	}
 	if len(report.Removed) == 0 {
 		p.t.Error("the report does not name what was taken away")
 	}
@@ -414,7 +434,7 @@ func (p pair) testHostile() {
 
 func (f Fixture) testTwinSignIns(t *testing.T, opener dbdrivers.TwinOpener) {
 	p := f.pair(t, opener)
-	password := newPassword()
+	password, wrong := newPassword(), newPassword()
 	admin := account{t: t, fixture: f, login: f.Admin(t)}
 	for range 2 {
 		var twins string
@@ -430,6 +450,16 @@ func (f Fixture) testTwinSignIns(t *testing.T, opener dbdrivers.TwinOpener) {
 		}
 		if want := "0 taken, 0 refused"; twins != want {
 			t.Errorf("the server counted %s of the twin; want %s", twins, want)
+		}
+	}
+	for _, call := range []struct{ given, want string }{{password, "1 taken, 0 refused"}, {wrong, "0 taken, 1 refused"}} {
+		twin := p.twinAccount(call.given)
+		got := twin.signIns(func() {
+			_, err := p.verifyTwin(twin.login)
+			WantSafe(t, err, password, wrong)
+		})
+		if got != call.want {
+			t.Errorf("VerifyTwin: the server counted %s of the twin; want %s", got, call.want)
 		}
 	}
 }

@@ -90,6 +90,25 @@ func (s *server) twins() *drivertest.TwinFixture {
 			s.ask(t, &exists, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", account)
 			return exists
 		},
+		// Every account may make a large object.
+		Own: func(t *testing.T, account dbdrivers.Login) (object string) {
+			conn, err := dbservers.Connect(t.Context(), account)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+			if _, err := conn.Exec(t.Context(), "SET ROLE NONE"); err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.QueryRow(t.Context(), "SELECT 'large object ' || lo_create(0)").Scan(&object); err != nil {
+				t.Fatal(err)
+			}
+			return object
+		},
+		Owner: func(t *testing.T, object string) (account string) {
+			s.ask(t, &account, "SELECT pg_get_userbyid(lomowner) FROM pg_largeobject_metadata WHERE 'large object ' || oid = $1", object)
+			return account
+		},
 		Cut: func(t *testing.T, nth int, answerLost bool) (dbdrivers.Login, func() bool) {
 			gate, admin := gated(t, s, s.Admin)
 			kind := wiregate.CutBefore

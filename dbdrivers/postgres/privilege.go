@@ -33,8 +33,8 @@ type facts struct {
 	accountSharesAdmin bool
 	accountRDSAdmin    bool
 	adminOption        bool
-	// twinMarked is true where the account's twin bears our mark as such.
-	twinMarked bool
+	// twin is what is said of the account's twin.
+	twin mark
 }
 
 // askFacts reads them in one row, the last of a round trip. The role of RDS
@@ -81,8 +81,7 @@ func (c *change) ask(ctx context.Context) (facts, error) {
 		return facts, dbdrivers.Classify(dbdrivers.ErrUnsupported, c.doing, err)
 	}
 	if rows := answers[comment]; len(rows) == 1 && len(rows[0]) == 1 {
-		_, marked := markOf(rows[0][0].Text, c.req.Account)
-		facts.twinMarked = marked != unmarked
+		_, facts.twin = markOf(rows[0][0].Text, c.req.Account)
 	}
 	return facts, nil
 }
@@ -137,7 +136,7 @@ func (c *change) allowed(f facts) error {
 		if why := fenced(f); why != "" {
 			return dbdrivers.Classify(dbdrivers.ErrUnsupported, c.doing, errors.New(why))
 		}
-		if c.req.Twin != "" && !c.req.Proven && !f.twinMarked {
+		if c.req.Twin != "" && !f.twin.proves(c.req.Proven) {
 			return dbdrivers.Classify(dbdrivers.ErrUnsupported, c.doing, fmt.Errorf("%w: %q", dbdrivers.ErrTwinUnproven, c.req.Twin))
 		}
 	}
@@ -190,7 +189,11 @@ func (c *change) missing(f facts) string {
 	actor, account := pgx.Identifier{f.actor}.Sanitize(), pgx.Identifier{c.req.Account}.Sanitize()
 	switch {
 	case f.restricted:
-		return "Amazon RDS lets only members of rds_password change passwords (rds.restrict_password_commands); run: GRANT rds_password TO " + actor
+		otherwise := ""
+		if c.req.BySelf() {
+			otherwise = "rotate with an admin as \"masterarn\", or "
+		}
+		return "Amazon RDS lets only members of rds_password change passwords (rds.restrict_password_commands); " + otherwise + "run: GRANT rds_password TO " + actor
 	case f.accountReplication && f.before16():
 		return "the account has REPLICATION, and before version 16 only a superuser changes the password of such an account; " +
 			"upgrade the server, or rotate with a superuser as \"masterarn\""

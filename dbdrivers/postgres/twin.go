@@ -24,13 +24,22 @@ import (
 // before the verifier and LOGIN are given, so that a call that is cut off
 // anywhere has changed nothing.
 //
-// A twin that is taken over may own objects or hold privileges, which only
-// their owner or a superuser can hand to its sibling. They are listed in the
-// report, and until they are gone the twin keeps acting as itself, because with
-// its sibling's role it would lose them. Once a twin was proven equal, owning
-// anything is an error: then equality cannot be proven again, and what the twin
-// created is out of its sibling's reach.
+// A twin that is taken over may own objects or hold privileges. They are listed
+// in the report, and until they are gone the twin keeps acting as itself,
+// because with its sibling's role it would lose them. Once a twin was proven
+// equal, owning anything is an error: then equality cannot be proven again, and
+// what the twin created is out of its sibling's reach.
+//
+// Adopt hands over what the twin owns in the database signed in to, and the
+// databases and tablespaces that it owns. Privileges granted to it, its default
+// privileges, user mappings, policies that name it, and objects in other
+// databases cannot be handed over from here. A view, and a function that is
+// SECURITY DEFINER, works with its owner's rights: where it needs a privilege
+// that was granted to the twin alone, grant that to the shared role first.
 func (Driver) OpenTwin(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+	if req.Database != "" {
+		req.Admin.Database = req.Database
+	}
 	req.Admin = withDatabase(req.Admin)
 	doing := fmt.Sprintf("opening %q, the twin of %q, at %s", req.Twin, req.Canonical, req.Admin.Address())
 	if err := checkPassword(req.Password); err != nil {
@@ -109,6 +118,13 @@ func (t *twin) once(ctx context.Context) (dbdrivers.TwinReport, error) {
 		if found, err = t.sync(ctx, create); err != nil {
 			return report, t.failed(err, pgwire.Unchanged)
 		}
+	}
+	if t.req.Adopt {
+		var done adoption
+		if done, found, err = t.adopt(ctx, found, facts); err != nil {
+			return report, err
+		}
+		report.Adopted, report.Added = done.adopted, done.added
 	}
 	plan, err := t.plan(found, facts)
 	if err != nil {

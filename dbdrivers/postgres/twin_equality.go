@@ -10,10 +10,11 @@ import (
 type difference struct {
 	kind kind
 	// subject is an attribute, a role, an object or a setting; database is
-	// where a setting is for one database.
+	// where an object is, or where a setting is for one database.
 	subject, database string
 	// want is the sibling's, have is the twin's. Of a membership, have is who
-	// granted it.
+	// granted it. Of what the twin has of its own, want says in which way, and
+	// have how many of the kind there are in the database.
 	want, have pgwire.Value
 }
 
@@ -29,7 +30,9 @@ const (
 	ofExtraMembership kind = "extra membership"
 	// ofAdminOption: it may pass the shared role on.
 	ofAdminOption kind = "admin option"
-	// ofOwn: it owns an object, or is named by a privilege or a policy.
+	// ofOwned: it owns an object that REASSIGN OWNED hands over from here.
+	ofOwned kind = "owned"
+	// ofOwn: it owns another, or is named by a privilege or a policy.
 	ofOwn kind = "own"
 	// ofSetting: want or have is null where there is none.
 	ofSetting kind = "setting"
@@ -46,15 +49,18 @@ const (
 // attributes of the login itself and settings agree.
 //
 // A setting of the role goes by the account in this database, the account, the
-// database, all accounts, in this order; "none" is the account itself. LOGIN
-// is not compared, because it is given last. Columns that came with version 16
-// are read by way of JSON, where an older server has none.
+// database, all accounts, in this order; "none" is the account itself. Columns
+// that came with version 16 are read by way of JSON, where an older server has
+// none. Of what the twin has of its own, the first 20 are named in each
+// database. What objects of other databases are called cannot be read from
+// here. Where one of the two does not exist there is no difference.
 //
 // https://www.postgresql.org/docs/current/catalog-pg-db-role-setting.html
 // https://www.postgresql.org/docs/current/catalog-pg-shdepend.html
+// https://www.postgresql.org/docs/current/sql-reassign-owned.html
 const askDifferences = `WITH
  a AS (SELECT * FROM pg_roles WHERE rolname = $1::text),
- t AS (SELECT * FROM pg_roles WHERE rolname = $2::text),
+ t AS (SELECT * FROM pg_roles WHERE rolname = $2::text AND EXISTS (SELECT FROM a)),
  o AS (SELECT * FROM pg_roles WHERE rolname = $3::text),
  member AS (SELECT m.roleid, m.grantor, m.admin_option AS admin,
     coalesce((to_jsonb(m)->>'inherit_option')::bool, t.rolinherit) AS inherits, coalesce((to_jsonb(m)->>'set_option')::bool, true) AS sets
@@ -69,8 +75,10 @@ const askDifferences = `WITH
  want AS (SELECT s.db, s.name, s.value FROM setting s JOIN a ON s.role = a.oid WHERE s.name <> 'role'
    UNION ALL SELECT 0::oid, 'role', acts.role FROM acts
    UNION ALL SELECT i.db, 'role', i.role FROM actsin i, acts WHERE i.role <> acts.role),
- have AS (SELECT s.db, s.name, s.value FROM setting s JOIN t ON s.role = t.oid)
+ have AS (SELECT s.db, s.name, s.value FROM setting s JOIN t ON s.role = t.oid),
+ here AS (SELECT oid FROM pg_database WHERE datname = current_database())
 SELECT 'attribute', v.name, NULL, v.want, v.have FROM a, t, LATERAL (VALUES
+   ('LOGIN', CASE WHEN a.rolcanlogin THEN 'LOGIN' ELSE 'NOLOGIN' END, CASE WHEN t.rolcanlogin THEN 'LOGIN' ELSE 'NOLOGIN' END),
    ('INHERIT', 'INHERIT', CASE WHEN t.rolinherit THEN 'INHERIT' ELSE 'NOINHERIT' END),
    ('CREATEDB', 'NOCREATEDB', CASE WHEN t.rolcreatedb THEN 'CREATEDB' ELSE 'NOCREATEDB' END),
    ('CREATEROLE', 'NOCREATEROLE', CASE WHEN t.rolcreaterole THEN 'CREATEROLE' ELSE 'NOCREATEROLE' END),
@@ -84,16 +92,23 @@ UNION ALL SELECT 'membership', o.rolname, NULL, NULL, NULL FROM o, t
   WHERE NOT EXISTS (SELECT FROM member WHERE roleid = o.oid AND inherits AND sets)
 UNION ALL SELECT CASE WHEN roleid = o.oid THEN 'admin option' ELSE 'extra membership' END, pg_get_userbyid(roleid), NULL, NULL, pg_get_userbyid(grantor)
   FROM member, o WHERE roleid <> o.oid OR admin
-UNION ALL SELECT 'own', CASE WHEN d.dbid = 0 OR d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-     THEN coalesce(pg_describe_object(d.classid, d.objid, d.objsubid), d.classid::regclass || ' ' || d.objid)
-     ELSE d.classid::regclass || ' ' || d.objid END
-   || coalesce(' in database ' || quote_ident((SELECT datname FROM pg_database WHERE oid = d.dbid)), '')
-   || CASE d.deptype WHEN 'o' THEN ' (owner)' WHEN 'r' THEN ' (policy)' ELSE ' (privilege)' END, NULL, NULL, NULL
-  FROM pg_shdepend d, t WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.oid AND d.classid <> 'pg_auth_members'::regclass
+UNION ALL SELECT CASE WHEN own.handed THEN 'owned' ELSE 'own' END,
+   CASE WHEN own.dbid IN (0, here.oid) THEN coalesce(pg_describe_object(own.classid, own.objid, own.objsubid), own.class || ' with oid ' || own.objid)
+     ELSE CASE WHEN own.objsubid <> 0 THEN 'column ' || own.objsubid || ' of ' ELSE '' END || CASE own.class
+       WHEN 'pg_class' THEN 'relation' WHEN 'pg_proc' THEN 'function' WHEN 'pg_namespace' THEN 'schema' WHEN 'pg_default_acl' THEN 'default privileges'
+       WHEN 'pg_largeobject' THEN 'large object' WHEN 'pg_opclass' THEN 'operator class' WHEN 'pg_opfamily' THEN 'operator family'
+       WHEN 'pg_statistic_ext' THEN 'statistics object' WHEN 'pg_ts_config' THEN 'text search configuration' WHEN 'pg_ts_dict' THEN 'text search dictionary'
+       ELSE replace(substr(own.class, length('pg_') + 1), '_', ' ') END || ' with oid ' || own.objid END,
+   (SELECT datname FROM pg_database WHERE oid = own.dbid), CASE own.deptype WHEN 'o' THEN 'owner' WHEN 'r' THEN 'policy' ELSE 'privilege' END, own.total::text
+  FROM here, (SELECT d.*, d.classid::regclass::text AS class, count(*) OVER part AS total, row_number() OVER (part ORDER BY d.classid, d.objid, d.objsubid, d.deptype) AS nth
+    FROM (SELECT d.*, d.deptype = 'o' AND d.dbid IN (0, here.oid) AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass) AS handed
+      FROM pg_shdepend d, t, here WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.oid AND d.classid <> 'pg_auth_members'::regclass) d
+    WINDOW part AS (PARTITION BY d.handed, d.dbid)) own WHERE own.nth <= 20
 UNION ALL SELECT 'setting', name, (SELECT datname FROM pg_database WHERE oid = db), want.value, have.value
-  FROM want FULL JOIN have USING (db, name) WHERE want.value IS DISTINCT FROM have.value
+  FROM want FULL JOIN have USING (db, name) WHERE want.value IS DISTINCT FROM have.value AND EXISTS (SELECT FROM t)
 UNION ALL SELECT 'acting', r.role, (SELECT datname FROM pg_database WHERE oid = r.db), $3::text, r.role
-  FROM (SELECT 0::oid AS db, role FROM acts UNION ALL SELECT db, role FROM actsin) r WHERE $3::text <> $1::text AND r.role <> $3::text
+  FROM (SELECT 0::oid AS db, role FROM acts UNION ALL SELECT db, role FROM actsin) r, t
+  WHERE $3::text <> $1::text AND r.role <> $3::text
 ORDER BY 1, 3 NULLS FIRST, 2, 5`
 
 func (t *twin) differences() pgwire.Statement {

@@ -1,6 +1,9 @@
 package postgres
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // mark is what a twin's comment says of it. Only who may alter the role may
 // comment on it, and so the comment proves that the role is the twin.
@@ -11,6 +14,8 @@ type mark int
 const (
 	// unmarked: nothing is said.
 	unmarked mark = iota
+	// others: it is said to be another account's twin.
+	others
 	// taken: the role was proven to be the twin when it was taken over, and
 	// has not been equal to its sibling yet.
 	taken
@@ -30,6 +35,9 @@ func (m mark) text(canonical string) string {
 	return ""
 }
 
+// anyMark ends a comment that marks a twin of whichever account.
+var anyMark = regexp.MustCompile(`(?:^|\n)twin of "(?:[^"]|"")+", (?:taken over|kept equal) by dbrotation$`)
+
 // markOf splits a comment into what people have written and the mark of a
 // twin of canonical, which is its last line.
 func markOf(comment, canonical string) (before string, _ mark) {
@@ -41,7 +49,17 @@ func markOf(comment, canonical string) (before string, _ mark) {
 			return before, m
 		}
 	}
+	if anyMark.MatchString(comment) {
+		return comment, others
+	}
 	return comment, unmarked
+}
+
+// proves reports whether an account may be taken for the twin: by its mark, or
+// where it has none by the caller's proof. One that is marked as another
+// account's twin is not this one's, whatever the caller has been told.
+func (m mark) proves(proven bool) bool {
+	return m == taken || m == equal || m == unmarked && proven
 }
 
 // marking is the statement that brings the mark up to date, or nothing.

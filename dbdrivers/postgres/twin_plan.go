@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,20 +35,24 @@ func (t *twin) plan(found []difference, f twinFacts) (plan, error) {
 	if err := t.mustAct(found); err != nil {
 		return p, err
 	}
-	if own := subjects(found, ofOwn); len(own) > 0 && !takenOver {
+	own := ofItsOwn(found)
+	if len(own) > 0 && !takenOver {
 		return p, t.owns(own)
 	}
+	p.kept = t.keeping(own)
 	// With its sibling's role the twin would lose what is its own.
 	actsAsItself := false
 	for _, d := range found {
-		actsAsItself = actsAsItself || takenOver && d.kind == ofOwn || first && d.extra() && d.kind != ofSetting
+		actsAsItself = actsAsItself || takenOver && d.isOwn() || first && d.extra() && d.kind != ofSetting
 	}
 	// Settings are taken away before others of the same name, written in other
 	// letters, are given.
 	slices.SortStableFunc(found, func(a, b difference) int { return rank(a) - rank(b) })
 	for _, d := range found {
 		switch {
-		case d.kind == ofOwn, first && d.extra():
+		case d.isOwn(), d.isLogin():
+			// What is its own is listed already, and LOGIN is given last.
+		case first && d.extra():
 			p.kept = append(p.kept, d.name())
 		case d.isRole() && actsAsItself:
 			p.kept = append(p.kept, d.name()+": it acts as itself as long as it has something of its own")
@@ -77,12 +80,14 @@ func rank(d difference) int {
 	return 1
 }
 
+func (d difference) isLogin() bool { return d.kind == ofAttribute && d.subject == "LOGIN" }
+
 func (d difference) isRole() bool { return d.kind == ofSetting && d.subject == "role" }
 
 // extra reports whether the twin has what its sibling has not.
 func (d difference) extra() bool {
 	switch d.kind {
-	case ofOwn, ofExtraMembership, ofAdminOption:
+	case ofOwned, ofOwn, ofExtraMembership, ofAdminOption:
 		return true
 	case ofSetting:
 		return d.want.Null
@@ -95,8 +100,10 @@ func (d difference) extra() bool {
 // name tells a difference in a report. It holds no value of a setting.
 func (d difference) name() string {
 	switch d.kind {
-	case ofOwn:
-		return d.subject
+	case ofOwned, ofOwn:
+		return d.subject + d.where() + " (" + d.want.Text + ")"
+	case ofActing:
+		return "the role that its sibling acts as" + d.where()
 	case ofAttribute:
 		return "attribute " + d.subject
 	case ofAdminOption:
@@ -104,11 +111,14 @@ func (d difference) name() string {
 	case ofMembership, ofExtraMembership:
 		return "membership of " + identifier(d.subject)
 	}
-	name := "setting " + d.subject
-	if d.database != "" {
-		name += " in database " + identifier(d.database)
+	return "setting " + d.subject + d.where()
+}
+
+func (d difference) where() string {
+	if d.database == "" {
+		return ""
 	}
-	return name
+	return " in database " + identifier(d.database)
 }
 
 // step is the statement that removes a difference. GRANT's options came with
@@ -172,28 +182,4 @@ func (t *twin) mustAct(found []difference) error {
 		return fmt.Errorf("%q acts as %q and not as the owner role; run: %s SET role = %s", t.req.Canonical, d.subject, set, identifier(t.shared))
 	}
 	return nil
-}
-
-// told bounds how many things an error names.
-const told = 20
-
-func (t *twin) owns(own []string) error {
-	more := ""
-	if len(own) > told {
-		more = fmt.Sprintf(" and %d more", len(own)-told)
-		own = own[:told]
-	}
-	name := identifier(t.req.Twin)
-	return errors.New("the twin owns or was given what its sibling cannot reach, so they are not equal: " + strings.Join(own, ", ") + more +
-		"; as a superuser, or as the twin after SET ROLE NONE, in each database named, run: REASSIGN OWNED BY " + name + " TO " + identifier(t.shared) + "; DROP OWNED BY " + name)
-}
-
-func subjects(found []difference, of kind) []string {
-	var names []string
-	for _, d := range found {
-		if d.kind == of {
-			names = append(names, d.name())
-		}
-	}
-	return names
 }

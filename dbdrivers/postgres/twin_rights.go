@@ -164,7 +164,7 @@ func (t *twin) forbidden(f twinFacts) error {
 // unproven refuses a twin that does not exist and may not be created, and an
 // account that only has its name.
 func (t *twin) unproven(f twinFacts) error {
-	if f.twin.exists && (f.mark != unmarked || t.req.Proven) {
+	if f.twin.exists && f.mark.proves(t.req.Proven) {
 		if f.twin.accountReplication {
 			return fmt.Errorf("%q has REPLICATION, which its sibling has not; as a superuser run: ALTER ROLE %s NOREPLICATION", t.req.Twin, identifier(t.req.Twin))
 		}
@@ -184,6 +184,9 @@ func (t *twin) unproven(f twinFacts) error {
 	}
 	comment = strings.TrimSuffix(comment, "; ")
 	switch {
+	case f.mark == others:
+		return fmt.Errorf("%w: %q is marked as another account's; if it is %q's from now on, say so to the server: %s",
+			dbdrivers.ErrTwinUnproven, t.req.Twin, t.req.Canonical, comment)
 	case f.twin.exists:
 		return fmt.Errorf("%w: %q; where it is, say so to the server: %s", dbdrivers.ErrTwinUnproven, t.req.Twin, comment)
 	case !t.req.MayCreate:

@@ -253,6 +253,7 @@ func TestForgedMarks(t *testing.T) {
 		s.user(t, p.name, "its own password")
 		for _, comment := range []string{
 			"twin of \"mark\", kept equal by dbrotation", "twin of marked, kept equal by dbrotation", "not a twin of \"marked\", kept equal by dbrotation",
+			"made by hand\ntwin of \"another\", kept equal by dbrotation",
 			"twin of \"x\ntwin of \"\"marked\", kept equal by dbrotation", "twin of \"marked\", kept equal by dbrotation ",
 		} {
 			s.exec(t, "COMMENT ON ROLE "+quoted(p.name)+" IS '"+comment+"'")

@@ -2,14 +2,20 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dbrotation/dbrotation/dbdrivers"
 	"github.com/dbrotation/dbrotation/dbdrivers/internal/pgwire"
 )
 
 // VerifyTwin is Verify, and asks the catalogues on the way in what the twin
-// differs. Any login may read them.
+// differs. Any login may read them, unless the server was hardened against it:
+// where the comparison fails nothing is listed, and the sign-in is proven by
+// itself.
 func (Driver) VerifyTwin(ctx context.Context, req dbdrivers.VerifyTwinRequest) ([]string, error) {
 	login := withDatabase(req.Login)
 	session, err := pgwire.Connect(ctx, login, dialect)
@@ -21,17 +27,36 @@ func (Driver) VerifyTwin(ctx context.Context, req dbdrivers.VerifyTwinRequest) (
 	if shared == "" {
 		shared = req.Canonical
 	}
-	answers, err := verify(ctx, session, login, pgwire.Statement{SQL: askDifferences, Parameters: []string{req.Canonical, req.Twin, shared}})
-	if err != nil {
+	statement, _ := statementTimeouts(ctx)
+	answers, err := verify(ctx, session, login,
+		// A comparison that takes too long must leave time to do without it.
+		pgwire.Statement{SQL: "SET LOCAL statement_timeout = " + milliseconds(max(statement/2, time.Millisecond))},
+		pgwire.Statement{SQL: askDifferences, Parameters: []string{req.Canonical, req.Twin, shared}})
+	var server *pgconn.PgError
+	switch {
+	case errors.As(err, &server) && !session.Ended():
+		if _, undone := session.Run(ctx, "ROLLBACK"); undone != nil {
+			return nil, pgwire.Classify(fmt.Sprintf("verifying %q at %s", login.Username, login.Address()), undone, pgwire.Unchanged, nil)
+		}
+		_, err = verify(ctx, session, login)
+		return nil, err
+	case err != nil:
 		return nil, err
 	}
-	found, err := differencesOf(answers[0])
+	found, err := differencesOf(answers[1])
 	if err != nil {
-		return nil, dbdrivers.Classify(dbdrivers.ErrUnsupported, fmt.Sprintf("comparing %q with its twin %q at %s", req.Canonical, req.Twin, login.Address()), err)
+		return nil, nil //nolint:nilerr // the sign-in is proven; only the comparison could not be read
 	}
-	var names []string
+	return namesOf(found), nil
+}
+
+// namesOf names every difference, of what is the twin's own the first.
+func namesOf(found []difference) []string {
+	names := named(ofItsOwn(found), difference.name)
 	for _, d := range found {
-		names = append(names, d.name())
+		if !d.isOwn() {
+			names = append(names, d.name())
+		}
 	}
-	return names, nil
+	return names
 }

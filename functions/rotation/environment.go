@@ -34,11 +34,17 @@ const (
 
 	envStrategy        = "STRATEGY"          // overrides what the secrets say
 	envCreateTwins     = "CREATE_TWINS"      // true or false
+	envTwins           = "TWINS"             // pairs of accounts as canonical:twin, separated by commas
+	envOwnerRoles      = "OWNER_ROLES"       // roles, separated by commas
+	envAdopt           = "ADOPT"             // reassign, or nothing
 	envAdminMayReset   = "ADMIN_MAY_RESET"   // true or false
 	envAdminHosts      = "ADMIN_HOSTS"       // host names, separated by commas
 	envSSLRoots        = "SSL_ROOTS"         // path of a PEM file of further roots
 	envWaitForReplicas = "WAIT_FOR_REPLICAS" // a duration such as 30s
 )
+
+// adoptReassign is the one value of ADOPT.
+const adoptReassign = "reassign"
 
 // environment is what the variables decide.
 type environment struct {
@@ -106,14 +112,25 @@ func fromEnvironment(lookup func(string) (string, bool)) (environment, error) {
 		e.rotation.Strategy = strategy
 	}
 	e.rotation.CreateTwins = aws.ToBool(flag(envCreateTwins))
-	e.rotation.AdminMayReset = aws.ToBool(flag(envAdminMayReset))
-	if value, ok := given(envAdminHosts); ok {
-		for host := range strings.SplitSeq(value, ",") {
-			if host = strings.TrimSpace(host); host != "" {
-				e.rotation.AdminHosts = append(e.rotation.AdminHosts, host)
-			}
+	twins, _ := given(envTwins)
+	for _, listed := range list(twins) {
+		pair, ok := twinPair(listed)
+		if !ok {
+			fault(envTwins, "has %q, not a pair such as app_a:app_b, the canonical account first", listed)
 		}
+		e.rotation.Twins = append(e.rotation.Twins, pair)
 	}
+	ownerRoles, _ := given(envOwnerRoles)
+	e.rotation.OwnerRoles = list(ownerRoles)
+	if value, ok := given(envAdopt); ok {
+		if value != adoptReassign {
+			fault(envAdopt, "is %q, not %s", value, adoptReassign)
+		}
+		e.rotation.Adopt = value == adoptReassign
+	}
+	e.rotation.AdminMayReset = aws.ToBool(flag(envAdminMayReset))
+	adminHosts, _ := given(envAdminHosts)
+	e.rotation.AdminHosts = list(adminHosts)
 	if value, ok := given(envSSLRoots); ok {
 		roots, err := tlsconf.RootsWith(value)
 		if err != nil {
@@ -132,6 +149,27 @@ func fromEnvironment(lookup func(string) (string, bool)) (environment, error) {
 		return environment{}, fmt.Errorf("reading the function's environment: %w", errors.Join(faults...))
 	}
 	return e, nil
+}
+
+// list are the members of a value that separates them by commas.
+func list(value string) []string {
+	var members []string
+	for member := range strings.SplitSeq(value, ",") {
+		if member = strings.TrimSpace(member); member != "" {
+			members = append(members, member)
+		}
+	}
+	return members
+}
+
+// twinPair reads CANONICAL:TWIN.
+func twinPair(text string) (rotator.TwinPair, bool) {
+	names := strings.Split(text, ":")
+	if len(names) != 2 {
+		return rotator.TwinPair{}, false
+	}
+	pair := rotator.TwinPair{Canonical: strings.TrimSpace(names[0]), Twin: strings.TrimSpace(names[1])}
+	return pair, pair.Canonical != "" && pair.Twin != "" && pair.Canonical != pair.Twin
 }
 
 // client applies what the environment says about Secrets Manager.

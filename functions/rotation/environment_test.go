@@ -33,7 +33,7 @@ func TestWhatTheEnvironmentDecides(t *testing.T) {
 	}{
 		{"nothing is set", nil, rotator.Config{}},
 		{"a template's empty parameters count as unset",
-			[]string{"PASSWORD_LENGTH", "", "STRATEGY", "", "ADMIN_MAY_RESET", "", "ADMIN_HOSTS", "", "SSL_ROOTS", "", "WAIT_FOR_REPLICAS", "", "SECRETS_MANAGER_ENDPOINT", "", "EXCLUDE_NUMBERS", ""},
+			[]string{"PASSWORD_LENGTH", "", "STRATEGY", "", "ADMIN_MAY_RESET", "", "ADMIN_HOSTS", "", "TWINS", "", "OWNER_ROLES", "", "ADOPT", "", "SSL_ROOTS", "", "WAIT_FOR_REPLICAS", "", "SECRETS_MANAGER_ENDPOINT", "", "EXCLUDE_NUMBERS", ""},
 			rotator.Config{}},
 		{"no characters excluded", []string{"EXCLUDE_CHARACTERS", ""}, rotator.Config{Password: rotator.PasswordPolicy{ExcludeCharacters: aws.String("")}}},
 		{"excluded characters keep their spaces", []string{"EXCLUDE_CHARACTERS", " '\""}, rotator.Config{Password: rotator.PasswordPolicy{ExcludeCharacters: aws.String(" '\"")}}},
@@ -41,6 +41,12 @@ func TestWhatTheEnvironmentDecides(t *testing.T) {
 			rotator.Config{Password: rotator.PasswordPolicy{ExcludeNumbers: aws.Bool(true), ExcludePunctuation: aws.Bool(true), ExcludeUppercase: aws.Bool(true), ExcludeLowercase: aws.Bool(true), RequireEachIncludedType: aws.Bool(false)}}},
 		{"our own", []string{"PASSWORD_LENGTH", "40", "STRATEGY", "single", "ADMIN_MAY_RESET", "true", "CREATE_TWINS", "true", "ADMIN_HOSTS", "a.example.com, b.example.com,", "WAIT_FOR_REPLICAS", "1m30s"},
 			rotator.Config{Password: rotator.PasswordPolicy{Length: aws.Int(40)}, Strategy: rotator.Single, CreateTwins: true, AdminMayReset: true, AdminHosts: []string{"a.example.com", "b.example.com"}, WaitForReplicas: 90 * time.Second}},
+		{"pairs of accounts, and what they may do",
+			[]string{"TWINS", "app_a:app_b, app:app_clone,", "OWNER_ROLES", "app_owner, other_owner", "ADOPT", "reassign"},
+			rotator.Config{
+				Twins:      []rotator.TwinPair{{Canonical: "app_a", Twin: "app_b"}, {Canonical: "app", Twin: "app_clone"}},
+				OwnerRoles: []string{"app_owner", "other_owner"}, Adopt: true,
+			}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got, err := fromEnvironment(variables(row.env...))
@@ -57,7 +63,7 @@ func TestWhatTheEnvironmentDecides(t *testing.T) {
 func TestEveryWrongVariableIsNamedAtOnce(t *testing.T) {
 	wrong := []string{
 		"SECRETS_MANAGER_ENDPOINT", "secretsmanager", "PASSWORD_LENGTH", "long", "EXCLUDE_NUMBERS", "maybe", "EXCLUDE_PUNCTUATION", "2",
-		"STRATEGY", "both", "ADMIN_MAY_RESET", "please", "CREATE_TWINS", "2", "SSL_ROOTS", filepath.Join(t.TempDir(), "absent.pem"), "WAIT_FOR_REPLICAS", "30",
+		"STRATEGY", "both", "TWINS", "app_a:app_b,app_c", "ADOPT", "true", "ADMIN_MAY_RESET", "please", "CREATE_TWINS", "2", "SSL_ROOTS", filepath.Join(t.TempDir(), "absent.pem"), "WAIT_FOR_REPLICAS", "30",
 	}
 	_, err := fromEnvironment(variables(wrong...))
 	if err == nil {
@@ -66,6 +72,14 @@ func TestEveryWrongVariableIsNamedAtOnce(t *testing.T) {
 	for i := 0; i < len(wrong); i += 2 {
 		if !strings.Contains(err.Error(), wrong[i]) {
 			t.Errorf("error does not name %s: %v", wrong[i], err)
+		}
+	}
+}
+
+func TestATwinThatIsNoPair(t *testing.T) {
+	for _, twins := range []string{"app", "app:", ":app", "app:app", "a:b:c", "a:b,c", ":"} {
+		if _, err := fromEnvironment(variables("TWINS", twins)); err == nil || !strings.Contains(err.Error(), "TWINS") {
+			t.Errorf("%q: error %v", twins, err)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dbrotation/dbrotation/integration/rdsapi"
 	"github.com/dbrotation/dbrotation/rotator"
 )
 
@@ -15,10 +16,10 @@ func TestAManagedAdminsServerIsFoundByItsTag(t *testing.T) {
 	long := strings.Repeat("a", 63)
 	regions := estate()
 	here := regions[home]
-	here.clusters = append(here.clusters, cluster{ID: long, ARN: arnOf(home, "cluster", long), Engine: "docdb", Port: 27017, Endpoint: long + ".cluster-c0homehash00.eu-west-1.docdb.amazonaws.com"})
+	here.Clusters = append(here.Clusters, rdsapi.Cluster{ID: long, ARN: arnOf(home, "cluster", long), Engine: "docdb", Port: 27017, Endpoint: long + ".cluster-c0homehash00.eu-west-1.docdb.amazonaws.com"})
 	mariadb := single(home, "shop", "")
 	mariadb.Engine, mariadb.Endpoint.Port = "mariadb", 3310
-	here.instances = append(here.instances, mariadb)
+	here.Instances = append(here.Instances, mariadb)
 	regions[home] = here
 
 	for _, tt := range []struct {
@@ -44,7 +45,9 @@ func TestAManagedAdminsServerIsFoundByItsTag(t *testing.T) {
 			t.Parallel()
 			for _, paged := range []bool{false, true} {
 				service := serve(t, regions)
-				service.paged = paged
+				if paged {
+					service.Page()
+				}
 				got, err := service.topology().Admin(t.Context(), tt.tags)
 				if err != nil {
 					t.Fatal(err)
@@ -52,7 +55,7 @@ func TestAManagedAdminsServerIsFoundByItsTag(t *testing.T) {
 				if diff := cmp.Diff(tt.want, got); diff != "" {
 					t.Errorf("endpoint (-want +got):\n%s", diff)
 				}
-				if calls := service.asked(); !paged && len(calls) != 1 || calls[0] != tt.asks {
+				if calls := service.Calls(); !paged && len(calls) != 1 || calls[0] != tt.asks {
 					t.Errorf("asked %q, want %q", calls, tt.asks)
 				}
 			}
@@ -66,10 +69,10 @@ func TestAnotherAccountsServerIsNotTakenForOneOfThatName(t *testing.T) {
 	t.Parallel()
 	for tag, of := range map[string]string{"aws:rds:primaryDBInstanceArn": "db:main", "aws:rds:primaryDBClusterArn": "cluster:prod"} {
 		service := serve(t, estate())
-		service.careless = true
+		service.Careless()
 		got, err := service.topology().Admin(t.Context(), map[string]string{tag: "arn:aws:rds:eu-west-1:999999999999:" + of})
-		if err == nil || len(service.asked()) != 1 {
-			t.Errorf("%s: endpoint %+v, asked %q", of, got, service.asked())
+		if err == nil || len(service.Calls()) != 1 {
+			t.Errorf("%s: endpoint %+v, asked %q", of, got, service.Calls())
 		}
 	}
 }
@@ -106,7 +109,7 @@ func TestATagThatNamesNoServerSaysWhatToDo(t *testing.T) {
 			if !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("the error does not say %q: %v", tt.says, err)
 			}
-			if calls := service.asked(); len(calls) != tt.calls {
+			if calls := service.Calls(); len(calls) != tt.calls {
 				t.Errorf("%d calls, want %d: %q", len(calls), tt.calls, calls)
 			}
 		})

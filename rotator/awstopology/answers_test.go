@@ -25,16 +25,18 @@ func TestADeniedCallNamesThePermission(t *testing.T) {
 		{"DescribeDBProxies", host("front.proxy-"), host("prod.cluster-")},
 		{"DescribeDBProxyTargets", host("front.proxy-"), host("prod.cluster-")},
 		{"DescribeDBProxyEndpoints", host("readers.endpoint.proxy-"), host("prod.cluster-")},
+		{"DescribeDBProxies", host("front.proxy-"), host("front.proxy-")},
+		{"DescribeDBProxyTargets", host("front.proxy-"), host("front.proxy-")},
 	} {
 		service := serve(t, estate())
-		service.refuse[tt.action] = "AccessDenied"
+		service.Refuse(tt.action, "AccessDenied")
 		_, err := service.topology().Relation(t.Context(), tt.host, tt.admin, "postgres")
 		if !errors.Is(err, rotator.ErrDenied) || errors.Is(err, rotator.ErrUnrelated) || !strings.Contains(err.Error(), "access denied to rds:"+tt.action) {
 			t.Errorf("%s for %s: %v", tt.action, tt.host, err)
 		}
 	}
 	service := serve(t, estate())
-	service.refuse["DescribeDBInstances"] = "AccessDenied"
+	service.Refuse("DescribeDBInstances", "AccessDenied")
 	_, err := service.topology().Admin(t.Context(), map[string]string{"aws:rds:primaryDBInstanceArn": arnOf(home, "db", "main")})
 	if !errors.Is(err, rotator.ErrDenied) || !strings.Contains(err.Error(), "rds:DescribeDBInstances") {
 		t.Errorf("a managed admin: %v", err)
@@ -45,7 +47,7 @@ func TestADeniedCallNamesThePermission(t *testing.T) {
 func TestAFailedCallProvesNothing(t *testing.T) {
 	t.Parallel()
 	service := serve(t, estate())
-	service.refuse["DescribeDBInstances"] = "Throttling"
+	service.Refuse("DescribeDBInstances", "Throttling")
 	_, err := service.topology().Relation(t.Context(), host("replica."), host("main."), "postgres")
 	var api smithy.APIError
 	if !errors.As(err, &api) || api.ErrorCode() != "Throttling" || errors.Is(err, rotator.ErrUnrelated) || errors.Is(err, rotator.ErrDenied) {

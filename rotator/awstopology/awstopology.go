@@ -11,11 +11,15 @@
 // rds:DescribeDBProxyTargets too, and rds:DescribeDBProxyEndpoints for those
 // endpoints of a proxy that were added to it. A custom endpoint of a cluster
 // needs rds:DescribeDBClusters on all clusters of its Region. A function that
-// meets equal hosts alone asks nothing and needs none of them.
+// meets equal hosts alone, and no proxy, asks nothing and needs none of them.
+//
+// Of a host that is no name of Amazon RDS, DNS is asked whether it is an alias
+// of a proxy. Its word can only make a rotation more careful.
 package awstopology
 
 import (
 	"context"
+	"net"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -27,7 +31,8 @@ import (
 // Topology asks Amazon RDS in the Region that an ARN or a host name says. It
 // remembers nothing of what it was told, and is safe for concurrent use.
 type Topology struct {
-	client func() *rds.Client
+	client   func() *rds.Client
+	resolver *net.Resolver
 }
 
 var _ rotator.Topology = (*Topology)(nil)
@@ -35,7 +40,10 @@ var _ rotator.Topology = (*Topology)(nil)
 // New returns a topology whose client is made of sdk and options when it is
 // first needed: most functions never ask, and start faster without it.
 func New(sdk aws.Config, options ...func(*rds.Options)) *Topology {
-	return &Topology{client: sync.OnceValue(func() *rds.Client { return rds.NewFromConfig(sdk, options...) })}
+	return &Topology{
+		client:   sync.OnceValue(func() *rds.Client { return rds.NewFromConfig(sdk, options...) }),
+		resolver: newResolver((&net.Dialer{}).DialContext),
+	}
 }
 
 // ask begins the questions that one call of Topology leads to.

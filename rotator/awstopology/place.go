@@ -46,8 +46,9 @@ type place struct {
 	proxy *proxy
 }
 
+// proxy is whom a proxy signs in as, as far as the service says it.
 type proxy struct {
-	secrets []string
+	secrets, users []string
 }
 
 // place asks the service what a host name leads to. errAbsent where it knows

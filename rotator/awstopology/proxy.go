@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 )
 
+const nameTheDatabase = "name the database's own endpoint as the host"
+
 // proxyPlace finds what is behind a proxy. A proxy is in the account and the
 // Region of its target.
 //
@@ -51,7 +53,7 @@ func (q *inquiry) proxyPlace(ctx context.Context, name hostname) (place, error) 
 	if err != nil {
 		return place{}, err
 	}
-	return place{server: of, writer: !readOnly && !of.isReplica(), proxy: &proxy{secrets: secretsOf(found)}}, nil
+	return place{server: of, writer: !readOnly && !of.isReplica(), proxy: newProxy(found)}, nil
 }
 
 // target is the one server that a proxy's targets are, or are members of.
@@ -68,7 +70,7 @@ func target(proxy arn.ARN, targets []types.DBProxyTarget) (arn.ARN, error) {
 		case each.Type == types.TargetTypeRdsInstance && id != "":
 			behind.Resource = prefixInstance + id
 		default:
-			return arn.ARN{}, fmt.Errorf("a target of the proxy is of the kind %q, which cannot be looked up: name the database's own endpoint as the host", each.Type)
+			return arn.ARN{}, fmt.Errorf("a target of the proxy is of the kind %q, which cannot be looked up: %s", each.Type, nameTheDatabase)
 		}
 		behind.Resource = strings.ToLower(behind.Resource)
 		if !slices.Contains(found, behind) {
@@ -77,20 +79,22 @@ func target(proxy arn.ARN, targets []types.DBProxyTarget) (arn.ARN, error) {
 	}
 	switch len(found) {
 	case 0:
-		return arn.ARN{}, fmt.Errorf("the proxy %s has no target: register one, or name the database's own endpoint as the host", proxy)
+		return arn.ARN{}, fmt.Errorf("the proxy %s has no target: register one, or %s", proxy, nameTheDatabase)
 	case 1:
 		return found[0], nil
 	}
-	return arn.ARN{}, fmt.Errorf("the proxy %s has several targets, %s and %s: name the database's own endpoint as the host", proxy, found[0], found[1])
+	return arn.ARN{}, fmt.Errorf("the proxy %s has several targets, %s and %s: %s", proxy, found[0], found[1], nameTheDatabase)
 }
 
-// secretsOf are the secrets that a proxy signs in with.
-func secretsOf(proxy types.DBProxy) []string {
-	var secrets []string
-	for _, each := range proxy.Auth {
+func newProxy(described types.DBProxy) *proxy {
+	p := &proxy{}
+	for _, each := range described.Auth {
 		if secret := aws.ToString(each.SecretArn); secret != "" {
-			secrets = append(secrets, secret)
+			p.secrets = append(p.secrets, secret)
+		}
+		if user := aws.ToString(each.UserName); user != "" {
+			p.users = append(p.users, user)
 		}
 	}
-	return secrets
+	return p
 }

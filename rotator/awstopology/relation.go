@@ -17,14 +17,13 @@ const longestChain = 5
 const listTheHost = "correct the host, or list it in the function's ADMIN_HOSTS if it is another name of the admin's server"
 
 // Relation implements rotator.Topology. It makes no call where the hosts are
-// equal and no proxy, and none where one of them is no name that Amazon RDS
-// makes.
+// equal and no proxy, and none where they differ and one of them is no name
+// that Amazon RDS makes.
 func (t *Topology) Relation(ctx context.Context, host, adminHost, engine string) (rotator.Relation, error) {
-	here, known := parse(host)
-	same := canonical(host) == canonical(adminHost)
-	if same && !here.isProxy() {
-		return rotator.Relation{Kind: rotator.RelationSame}, nil
+	if canonical(host) == canonical(adminHost) {
+		return t.itself(ctx, host, engine)
 	}
+	here, known := parse(host)
 	there, adminKnown := parse(adminHost)
 	switch {
 	case engine == "redshift":
@@ -42,11 +41,9 @@ func (t *Topology) Relation(ctx context.Context, host, adminHost, engine string)
 	if err != nil {
 		return rotator.Relation{}, lookup(host, err)
 	}
-	admin := at
-	if !same {
-		if admin, err = q.place(ctx, there); err != nil {
-			return rotator.Relation{}, lookup(adminHost, err)
-		}
+	admin, err := q.place(ctx, there)
+	if err != nil {
+		return rotator.Relation{}, lookup(adminHost, err)
 	}
 	chain, err := q.chain(ctx, at.server, admin.server)
 	if err != nil {
@@ -55,17 +52,43 @@ func (t *Topology) Relation(ctx context.Context, host, adminHost, engine string)
 	if chain < 0 {
 		return rotator.Relation{}, unrelated("%q leads to %s, the admin's %q to %s, which the former does not replicate", host, at.server.arn, adminHost, admin.server.arn)
 	}
+	switch {
+	case at.proxy != nil:
+		return at.proxied(here), nil
+	case chain > 0:
+		return rotator.Relation{Kind: rotator.RelationReplica, Writer: at.writer}, nil
+	}
+	return rotator.Relation{Kind: rotator.RelationMember, Writer: at.writer}, nil
+}
 
-	relation := rotator.Relation{Kind: rotator.RelationMember, Writer: at.writer}
-	if chain > 0 {
-		relation.Kind = rotator.RelationReplica
+// itself says what one name is: a proxy's, by itself or as an alias, or just
+// the same.
+func (t *Topology) itself(ctx context.Context, host, engine string) (rotator.Relation, error) {
+	name, known := parse(host)
+	if !known && mayBeProxied(engine) {
+		name, known = t.aliasOf(ctx, host)
 	}
-	if at.proxy != nil {
-		relation.Kind = rotator.RelationProxy
-		relation.Target = at.server.endpoint
-		relation.ProxySecrets = at.proxy.secrets
+	if !known || !name.isProxy() {
+		return rotator.Relation{Kind: rotator.RelationSame}, nil
 	}
-	return relation, nil
+	at, err := t.ask().place(ctx, name)
+	switch {
+	case errors.Is(err, errAbsent):
+		return rotator.Relation{}, fmt.Errorf("%q is the name of a proxy that Amazon RDS does not show to the function's account, so the server behind it is not known: %s", name.host, nameTheDatabase)
+	case err != nil:
+		return rotator.Relation{}, fmt.Errorf("looking up the proxy %q: %w", name.host, err)
+	}
+	return at.proxied(name), nil
+}
+
+// proxied is the relation of a proxy, by its endpoint's name, to the server
+// behind it.
+func (p place) proxied(name hostname) rotator.Relation {
+	return rotator.Relation{
+		Kind: rotator.RelationProxy, Writer: p.writer,
+		Proxy: name.host, Target: p.server.endpoint,
+		ProxySecrets: p.proxy.secrets, ProxyUsers: p.proxy.users,
+	}
 }
 
 // chain counts the steps of replication from one server back to another: none

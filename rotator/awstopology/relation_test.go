@@ -43,17 +43,17 @@ var relations = []struct {
 	{"the writer endpoint, where the admin names a member", host("prod.cluster-"), host("prod-1."), rotator.Relation{Kind: rotator.RelationMember, Writer: true}, 2},
 
 	{"a proxy of a cluster", host("front.proxy-"), host("prod.cluster-"),
-		rotator.Relation{Kind: rotator.RelationProxy, Writer: true, Target: prodWriter, ProxySecrets: []string{appSecret, adminSecret}}, 3},
+		rotator.Relation{Kind: rotator.RelationProxy, Proxy: host("front.proxy-"), Writer: true, Target: prodWriter, ProxySecrets: []string{appSecret, adminSecret}, ProxyUsers: []string{"app"}}, 3},
 	{"a proxy of a cluster, where the admin names a member", host("front.proxy-"), host("prod-2."),
-		rotator.Relation{Kind: rotator.RelationProxy, Writer: true, Target: prodWriter, ProxySecrets: []string{appSecret, adminSecret}}, 4},
+		rotator.Relation{Kind: rotator.RelationProxy, Proxy: host("front.proxy-"), Writer: true, Target: prodWriter, ProxySecrets: []string{appSecret, adminSecret}, ProxyUsers: []string{"app"}}, 4},
 	{"a proxy's endpoint for reading", host("readers.endpoint.proxy-"), host("prod.cluster-"),
-		rotator.Relation{Kind: rotator.RelationProxy, Target: prodWriter, ProxySecrets: []string{appSecret, adminSecret}}, 4},
+		rotator.Relation{Kind: rotator.RelationProxy, Proxy: host("readers.endpoint.proxy-"), Target: prodWriter, ProxySecrets: []string{appSecret, adminSecret}, ProxyUsers: []string{"app"}}, 4},
 	{"a proxy's further endpoint for writing", host("writers.endpoint.proxy-"), host("prod.cluster-"),
-		rotator.Relation{Kind: rotator.RelationProxy, Writer: true, Target: prodWriter, ProxySecrets: []string{appSecret, adminSecret}}, 4},
+		rotator.Relation{Kind: rotator.RelationProxy, Proxy: host("writers.endpoint.proxy-"), Writer: true, Target: prodWriter, ProxySecrets: []string{appSecret, adminSecret}, ProxyUsers: []string{"app"}}, 4},
 	{"a proxy of an instance", host("plain.proxy-"), host("main."),
-		rotator.Relation{Kind: rotator.RelationProxy, Writer: true, Target: mainServer, ProxySecrets: []string{appSecret}}, 4},
+		rotator.Relation{Kind: rotator.RelationProxy, Proxy: host("plain.proxy-"), Writer: true, Target: mainServer, ProxySecrets: []string{appSecret}}, 4},
 	{"one name, which is a proxy's", host("plain.proxy-"), host("plain.proxy-"),
-		rotator.Relation{Kind: rotator.RelationProxy, Writer: true, Target: mainServer, ProxySecrets: []string{appSecret}}, 3},
+		rotator.Relation{Kind: rotator.RelationProxy, Proxy: host("plain.proxy-"), Writer: true, Target: mainServer, ProxySecrets: []string{appSecret}}, 3},
 	{"what is behind the admin's proxy", host("prod-1."), host("front.proxy-"), rotator.Relation{Kind: rotator.RelationMember, Writer: true}, 4},
 }
 
@@ -70,7 +70,7 @@ func TestARelationIsProvenByTheService(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("relation (-want +got):\n%s", diff)
 			}
-			if calls := service.asked(); len(calls) != tt.calls {
+			if calls := service.Calls(); len(calls) != tt.calls {
 				t.Errorf("%d calls, want %d: %q", len(calls), tt.calls, calls)
 			}
 		})
@@ -85,7 +85,7 @@ func TestAListInPagesIsReadToItsEnd(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			service := serve(t, estate())
-			service.paged = true
+			service.Page()
 			got, err := service.topology().Relation(t.Context(), tt.host, tt.admin, "postgres")
 			if err != nil {
 				t.Fatal(err)
@@ -160,7 +160,7 @@ func TestWhatIsNotProvenIsUnrelated(t *testing.T) {
 			if !strings.Contains(err.Error(), "ADMIN_HOSTS") {
 				t.Errorf("the error does not say what to do: %v", err)
 			}
-			if calls := service.asked(); len(calls) != tt.calls {
+			if calls := service.Calls(); len(calls) != tt.calls {
 				t.Errorf("%d calls, want %d: %q", len(calls), tt.calls, calls)
 			}
 		})
@@ -172,9 +172,11 @@ func TestWhatIsNotProvenIsUnrelated(t *testing.T) {
 func TestAProxyThatLeadsNowhereSaysSo(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{"idle": "has no target: register one", "torn": "has several targets", "novel": "SOMETHING_NEW"} {
-		_, err := serve(t, estate()).topology().Relation(t.Context(), host(name+".proxy-"), host("main."), "postgres")
-		if err == nil || errors.Is(err, rotator.ErrUnrelated) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", name, err)
+		for _, admin := range []string{host("main."), host(name + ".proxy-")} {
+			_, err := serve(t, estate()).topology().Relation(t.Context(), host(name+".proxy-"), admin, "postgres")
+			if err == nil || errors.Is(err, rotator.ErrUnrelated) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 	}
 }
