@@ -363,15 +363,3 @@ func (s *stage) alternatingSecret() (arn string) {
 	delete(document, "dbrotation")
 	return s.secret(document)
 }
-
-// put makes a document the current one, by hand.
-func (s *stage) put(arn string, document map[string]any) {
-	s.t.Helper()
-	text, err := json.Marshal(document)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if _, err := s.client.PutSecretValue(s.t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &arn, SecretString: aws.String(string(text))}); err != nil {
-		s.t.Fatal(err)
-	}
-}
