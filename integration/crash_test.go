@@ -2,11 +2,16 @@ package integration_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/dbrotation/dbrotation/integration/dbservers"
 	"github.com/dbrotation/dbrotation/integration/dbservers/wiregate"
@@ -61,6 +66,43 @@ var crashMatrix = []crashRow{
 			return arn
 		},
 	},
+	{
+		name: "postgres alternating, a twin that AWS's function left is adopted",
+		start: func(t *testing.T) (*stage, databaseGate) {
+			t.Helper()
+			return startBehindAGate(t, map[string]string{"ADOPT": "reassign"})
+		},
+		secret: func(s *stage) string { return s.leftByAWS() },
+	},
+}
+
+// leftByAWS is a secret and its pair as AWS's function leaves them with the
+// canonical account current: a clone that is a member of it, signs in by
+// AWSPREVIOUS and owns a table.
+func (s *stage) leftByAWS() (arn string) {
+	s.t.Helper()
+	app, password := s.account()
+	clone, clonePassword := app+"_clone", "planted-"+rand.Text()
+	s.planted.add(clonePassword)
+	if err := s.server.CreateUser(s.t.Context(), clone, clonePassword); err != nil {
+		s.t.Fatal(err)
+	}
+	s.exec("REVOKE ALL ON DATABASE "+s.server.Database+" FROM "+clone,
+		"SET ROLE "+s.server.Admin.Username+"; GRANT "+app+" TO "+clone,
+		"CREATE TABLE of_"+clone+" (id int)", "ALTER TABLE of_"+clone+" OWNER TO "+clone)
+	document := s.document(clone, clonePassword)
+	s.adminSecret(document)
+	delete(document, "dbrotation")
+	arn = s.secret(document)
+	document["username"], document["password"] = app, password
+	text, err := json.Marshal(document)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := s.client.PutSecretValue(s.t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &arn, SecretString: aws.String(string(text))}); err != nil {
+		s.t.Fatal(err)
+	}
+	return arn
 }
 
 // databaseGate counts the calls of one rotation to its database, and fails
@@ -81,9 +123,14 @@ type databaseGate interface {
 
 func startPostgresBehindAGate(t *testing.T) (*stage, databaseGate) {
 	t.Helper()
+	return startBehindAGate(t, map[string]string{"CREATE_TWINS": "true"})
+}
+
+func startBehindAGate(t *testing.T, env map[string]string) (*stage, databaseGate) {
+	t.Helper()
 	server := sharedPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
 	gate := newGate(t, server)
-	return newStage(t, stageOptions{server: server, gate: gate, env: map[string]string{"CREATE_TWINS": "true"}}), postgresGate{gate}
+	return newStage(t, stageOptions{server: server, gate: gate, env: env}), postgresGate{gate}
 }
 
 type postgresGate struct{ *wiregate.Gate }
