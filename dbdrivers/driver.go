@@ -68,8 +68,8 @@ type SetPasswordRequest struct {
 	// Twin is the account whose password proved that the change is wanted,
 	// where it is not Account itself but the twin that takes turns with it. An
 	// admin's change is then refused ([ErrTwinUnproven]) unless that account
-	// bears the driver's mark as the twin of Account, or Proven is true: who
-	// can open an account that merely has a twin's name must not be given its
+	// bears the driver's mark as the twin of Account, or bears none and Proven
+	// is true: who can open an account that merely has a twin's name must not be given its
 	// sibling's password. It needs [TwinOpener].
 	Twin   string
 	Proven bool

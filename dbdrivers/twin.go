@@ -15,9 +15,10 @@ type TwinOpener interface {
 	// it again has the same outcome.
 	//
 	// Errors, besides those of Driver: [ErrTwinUnproven] where an account of
-	// the twin's name exists and nothing proves that it is this twin; nothing
-	// was changed then. [ErrTwinMissing] where there is none and MayCreate is
-	// false.
+	// the twin's name exists and nothing proves that it is this twin, or it
+	// bears the mark of another account's; nothing was changed then.
+	// [ErrTwinMissing] where there is none and MayCreate is false.
+	// [ErrTwinOwns] where a twin that was equal once owns something.
 	OpenTwin(ctx context.Context, req OpenTwinRequest) (TwinReport, error)
 
 	// VerifyTwin is Verify for either of the two: one sign-in, and the same
@@ -48,14 +49,15 @@ type OpenTwinRequest struct {
 	MayCreate bool
 	// Proven says that the caller has proof that an account of the twin's name
 	// is this twin: its former password opened it, or the operator said so.
-	// The driver's own mark on the account is proof as well. The first time an
-	// account without the mark is taken over, rights are added and none is
-	// revoked.
+	// The driver's own mark on the account is proof as well, and the mark of
+	// another account's twin goes before any proof. The first time an account
+	// without a mark is taken over, rights are added and none is revoked.
 	Proven bool
-	// Adopt hands what the twin owns in Database to the role that the two share
-	// (OwnerRole, else the canonical account), in the same transaction where the
-	// engine has them. It is the operator's word. An engine whose accounts own
-	// nothing has nothing to do.
+	// Adopt hands what the twin owns in Database to the role that sessions of
+	// the two act as there (OwnerRole, else the role that its settings make the
+	// canonical account act as, else that account), in the same transaction
+	// where the engine has them. It is the operator's word. An engine whose
+	// accounts own nothing has nothing to do.
 	Adopt bool
 }
 

@@ -156,7 +156,7 @@ func topologyFailure(err error, doing string) error {
 	case errors.Is(err, ErrDenied):
 		return fail(ClassForbidden, "Give the function's role this permission.", "%s: %w", doing, err)
 	case errors.Is(err, ErrServiceSilent):
-		return fail(ClassUnreachable, "A function in a VPC reaches the service through an interface endpoint or a NAT gateway.", "%s: %w", doing, err)
+		return fail(ClassUnreachable, "Rotate again later. A function in a VPC reaches the service through an interface endpoint or a NAT gateway.", "%s: %w", doing, err)
 	}
 	return fail(ClassInvalidSecret, "", "%s: %w", doing, err)
 }

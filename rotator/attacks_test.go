@@ -240,6 +240,43 @@ func TestTheAdminsSecretDecidesHowTheAdminSignsIn(t *testing.T) {
 	})
 }
 
+// Each secret speaks for its own password: one that says nothing of TLS is never
+// sent without it, whatever the other says.
+func TestNoSecretTurnsTLSOffForAnother(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name       string
+		admin, app []func(map[string]any)
+		adminPlain bool
+		provedBare bool // the account's proof goes without TLS
+		testedBare bool
+	}{
+		{name: "neither turns it off"},
+		{name: "the admin's turns it off", admin: []func(map[string]any){set("ssl", false)}, adminPlain: true},
+		{name: "the application's turns it off", app: []func(map[string]any){set("ssl", false)}, testedBare: true},
+		{name: "both turn it off", admin: []func(map[string]any){set("ssl", false)}, app: []func(map[string]any){set("ssl", false)}, adminPlain: true, provedBare: true, testedBare: true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			strategies(t, func(t *testing.T, strategy rotator.Strategy) {
+				w := newWorld(t)
+				d := w.tapped()
+				w.rotatedBy(strategy, row.admin, row.app)
+				if err := w.rotate(); err != nil {
+					t.Fatal(err)
+				}
+				var got []bool
+				for _, login := range d.sent() {
+					got = append(got, login.TLS.Plaintext)
+				}
+				if want := []bool{row.provedBare, row.adminPlain, row.testedBare}; !slices.Equal(got, want) {
+					t.Errorf("without TLS went the account, the admin, pending: %v, want %v", got, want)
+				}
+			})
+		})
+	}
+}
+
 // Whoever writes the secret does not know the password of the account that it
 // names: no admin may set it.
 func TestASecretReachesForAnotherAccount(t *testing.T) {
@@ -558,5 +595,40 @@ func TestAForgedPreviousVersionProvesNoTwin(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Whoever owns an account that merely has a twin's name, and does not know its
+// sibling's password, is not made that sibling's equal. AWSPREVIOUS opens it; but
+// current is a guess.
+func TestATwinsNameAndItsPasswordAreNoProofOfTheSibling(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name     string
+		mayReset bool
+	}{
+		{"by itself", false},
+		{"while the admin may reset", true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.config.AdminMayReset, w.config.Adopt = row.mayReset, true
+			w.db.CreateAccount("app", strangePassword)
+			w.db.CreateAccount("app_clone", firstPassword)
+			w.db.Grant("app", "read")
+			w.rotatedBy(rotator.Alternating, nil, []func(map[string]any){set("username", "app_clone")})
+			guess := w.document("AWSCURRENT")
+			guess["username"], guess["password"] = "app", currentPassword
+			w.putCurrent(guess)
+
+			w.refuses(rotator.ClassForbidden, `"app_clone"`, "nothing proves", "AWSCURRENT")
+			if w.db.Has("app_clone", "read") || w.db.TwinOf("app_clone") != "" {
+				t.Error("the account was given what its namesake has")
+			}
+			if !w.db.Opens("app_clone", firstPassword) || !w.db.Opens("app", strangePassword) {
+				t.Error("a password changed")
+			}
+		})
 	}
 }

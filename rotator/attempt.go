@@ -254,7 +254,7 @@ func (a *attempt) pending(version Version, current *document) (*document, error)
 		}
 		// An earlier delivery may have set the pending password: the label
 		// may go only where current still opens the database.
-		return nil, fail(ClassMismatch, "Nothing was changed by this call. If current was edited on purpose while this rotation was under way, undo the edit and rotate again; "+
+		return nil, fail(ClassMismatch, "Nothing was changed by this call. If current, or the function's STRATEGY, was edited on purpose while this rotation was under way, undo the edit and rotate again; "+
 			"or, but only if current's password still opens the database, take AWSPENDING off the version "+a.event.ClientRequestToken+" and rotate again.",
 			"the pending version differs from current in %s, and may differ in %s", quoted(differing), may)
 	}

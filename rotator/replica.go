@@ -118,7 +118,7 @@ func (a *attempt) await(ctx context.Context, former *dbdrivers.Login, pending fu
 		if former != nil {
 			asked := a.verify(ctx, *former)
 			switch {
-			case isPassword(asked):
+			case isPassword(asked), errors.Is(asked, dbdrivers.ErrPrivilege):
 				return false, refused
 			case !errors.Is(asked, dbdrivers.ErrRefused):
 				return true, fmt.Errorf("finding out by the credential before this rotation whether the change has arrived: %w", asked)

@@ -230,6 +230,23 @@ func TestWhatElseHappensDuringTheWaitIsTold(t *testing.T) {
 	wantClass(t, w.deliver(rotator.TestSecret, token), rotator.ClassUnreachable, "before this rotation")
 }
 
+// A twin whose role was taken off is given it back at the writer. Until that
+// arrives its former password opens the host, and proves that the change is due.
+func TestAFormerCredentialThatEntersWithoutItsRoleIsWaitedWith(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	driver := withReplica(w.db, 2, map[string]string{"app_clone": previousPassword})
+	w.config.Drivers = map[string]dbdrivers.Driver{"fake": driver}
+	var asked []string
+	w.config.Topology = services{relation: rotator.Relation{Kind: rotator.RelationReplica}, asked: &asked}
+	token := w.testable(true, previousPassword)
+	driver.replica.FailNext(dbdrivers.ErrRefused, drivertest.AtSignIn)
+	driver.replica.FailNext(dbdrivers.ErrPrivilege, drivertest.AtSignIn)
+	if err := w.deliver(rotator.TestSecret, token); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestTheWaitForALaggingHostEnds, by the clock of synctest.
 func TestTheWaitForALaggingHostEnds(t *testing.T) {
 	t.Parallel()

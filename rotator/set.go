@@ -65,6 +65,8 @@ func (a *attempt) set(ctx context.Context) error {
 		// The account is asked for where the admin's password goes, and
 		// nowhere else: a proof given by another server proves nothing there.
 		change.current.Host, change.current.Port, change.current.TLS = admin.login.Host, admin.login.Port, admin.login.TLS
+		// Only the account's own secret lets its password go without TLS.
+		change.current.TLS.Plaintext = admin.login.TLS.Plaintext && account.TLS.Plaintext
 	}
 	change.pending = change.as(pending)
 	return change.run(ctx)
@@ -223,7 +225,7 @@ func (c *change) previous(ctx context.Context, current *document) (*dbdrivers.Lo
 		err = errors.New("not tried: it is not a valid document")
 	case !c.mayBe(d.username) || d.host != current.host || d.port != current.port:
 		err = errors.New("not tried: it names another account or server")
-	case d.password.Equal(current.password) || d.password.Equal(c.pending.Password):
+	case d.holds(c.current) || d.holds(c.pending):
 		err = errors.New("not tried: it holds a password that was refused")
 	default:
 		login := c.as(d)
@@ -231,6 +233,12 @@ func (c *change) previous(ctx context.Context, current *document) (*dbdrivers.Lo
 	}
 	c.tried = append(c.tried, try{labelPrevious, err})
 	return nil, nil
+}
+
+// holds reports whether the document's credential is the login's. Two accounts
+// that take turns may have one password, and each is opened by it.
+func (d *document) holds(login dbdrivers.Login) bool {
+	return d.username == login.Username && d.password.Equal(login.Password)
 }
 
 // mayBe reports whether an account is one that this secret rotates.
@@ -273,7 +281,7 @@ func (c *change) settle(ctx context.Context, err error) error {
 // doubt says why it is not proven that the database holds current and not
 // pending; nil where it is. What the ladder has shown is not asked again.
 func (c *change) doubt(ctx context.Context) error {
-	if errors.Is(c.tried[0].err, dbdrivers.ErrRefused) {
+	if c.currentRefused() {
 		return errors.New("current does not open the database")
 	}
 	if err := c.verify(ctx, c.current); err != nil {
@@ -284,6 +292,10 @@ func (c *change) doubt(ctx context.Context) error {
 	}
 	return nil
 }
+
+// currentRefused reports whether the server refused current, with which the
+// ladder begins.
+func (c *change) currentRefused() bool { return errors.Is(c.tried[0].err, dbdrivers.ErrRefused) }
 
 // refusalsAreSpent reports whether another refusal could lock the account.
 func (c *change) refusalsAreSpent() bool {

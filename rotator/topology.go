@@ -48,8 +48,8 @@ var (
 	ErrUnrelated = errors.New("the host is not proven to be the admin's server")
 	// ErrUnmanaged: the secret bears no tag that names a server.
 	ErrUnmanaged = errors.New("no system tag names the secret's server")
-	// ErrServiceSilent: the database service could not be reached, or did not
-	// answer.
+	// ErrServiceSilent: the database service could not be reached, did not
+	// answer in time, or was not able to: it throttled the call, or failed.
 	ErrServiceSilent = errors.New("no answer from the database service")
 )
 

@@ -40,8 +40,7 @@ func (a *attempt) touches(current *document) []string {
 // proven calls alter with what is known of the proof that the twin is this
 // secret's. Where the operator listed the pair that is the proof. Otherwise,
 // and only where the driver finds no mark on the twin, it calls alter again
-// once AWSPREVIOUS has named the other account and opened it, as a rotation by
-// AWS's function leaves it.
+// once AWSPREVIOUS has proven it.
 func (c *change) proven(ctx context.Context, alter func(proven bool) error) error {
 	names := c.currentDocument.pair()
 	listed := c.strategyName == Alternating && c.config.isPair(names)
@@ -57,25 +56,36 @@ func (c *change) proven(ctx context.Context, alter func(proven bool) error) erro
 	if listed || !errors.Is(err, dbdrivers.ErrTwinUnproven) {
 		return err
 	}
-	previous, reading := c.previous(ctx, c.currentDocument)
-	if reading != nil {
-		return reading
+	proves, asking := c.previousProves(ctx)
+	if asking != nil {
+		return asking
 	}
-	opens := false
-	if previous != nil && previous.Username == c.pending.Username {
-		asked := c.verify(ctx, *previous)
-		// Only the server's own word is one on the proof.
-		if asked != nil && !errors.Is(asked, dbdrivers.ErrRefused) && !errors.Is(asked, dbdrivers.ErrBarred) {
-			return fmt.Errorf("asking whether AWSPREVIOUS proves the twin: %w", asked)
-		}
-		opens = asked == nil
-	}
-	if !opens {
-		return fail(ClassForbidden, fmt.Sprintf("If the two are a pair, put the present credential of %q under AWSPREVIOUS, or tell the function by its TWINS (%s); "+
+	if !proves {
+		return fail(ClassForbidden, fmt.Sprintf("If the two are a pair, put the present credential of %q under AWSPREVIOUS and that of %q under AWSCURRENT, or tell the function by its TWINS (%s); "+
 			"if they are not, rename one, or rotate by the strategy %s. Nothing was changed.",
-			c.pending.Username, names.howToList(), Single), "nothing proves that %q is this secret's twin of %q: %w", names.Twin, names.Canonical, err)
+			c.pending.Username, c.current.Username, names.howToList(), Single), "nothing proves that %q is this secret's twin of %q: %w", names.Twin, names.Canonical, err)
 	}
 	return alter(true)
+}
+
+// previousProves reports whether AWSPREVIOUS names the pending account and opens
+// it, as a rotation by AWS's function leaves it. That the twin is opened is
+// proof only where current has opened its sibling: whoever merely owns an account
+// of a twin's name would be given what its namesake has.
+func (c *change) previousProves(ctx context.Context) (bool, error) {
+	if c.currentRefused() && c.pending.Username == c.currentDocument.pair().Twin {
+		return false, nil
+	}
+	previous, err := c.previous(ctx, c.currentDocument)
+	if err != nil || previous == nil || previous.Username != c.pending.Username {
+		return false, err
+	}
+	err = c.verify(ctx, *previous)
+	// Only the server's own word is one on the proof.
+	if err != nil && !errors.Is(err, dbdrivers.ErrRefused) && !errors.Is(err, dbdrivers.ErrBarred) {
+		return false, fmt.Errorf("asking whether AWSPREVIOUS proves the twin: %w", err)
+	}
+	return err == nil, nil
 }
 
 // alter lets the admin set the pending account's password, or open it where it

@@ -161,22 +161,43 @@ func TestAnAccountOfTheTwinsNameIsNotTouchedWithoutProof(t *testing.T) {
 		}
 		w.signsIn("AWSPENDING")
 	})
-	t.Run("AWSPREVIOUS proves it, as AWS's function leaves it", func(t *testing.T) {
+	for _, row := range []struct{ name, password string }{
+		{"AWSPREVIOUS proves it, as AWS's function leaves it", previousPassword},
+		{"AWSPREVIOUS proves it, by the password that its sibling has too", firstPassword},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.alternating()
+			w.db.CreateAccount("app_clone", row.password)
+			clone := w.document("AWSCURRENT")
+			clone["username"], clone["password"] = "app_clone", row.password
+			app := w.document("AWSCURRENT")
+			w.putCurrent(clone)
+			w.putCurrent(app)
+			if err := w.rotate(); err != nil {
+				t.Fatal(err)
+			}
+			w.signsIn("AWSCURRENT")
+			if username := w.document("AWSCURRENT")["username"]; username != "app_clone" {
+				t.Errorf("%v is current", username)
+			}
+		})
+	}
+	t.Run("AWSPREVIOUS opens the account that is to be set, and current is a guess", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
+		w.db.CreateAccount("app_clone", strangePassword)
 		w.alternating()
-		w.db.CreateAccount("app_clone", previousPassword)
-		clone := w.document("AWSCURRENT")
-		clone["username"], clone["password"] = "app_clone", previousPassword
-		app := w.document("AWSCURRENT")
-		w.putCurrent(clone)
-		w.putCurrent(app)
+		guess := w.document("AWSCURRENT")
+		guess["username"], guess["password"] = "app_clone", currentPassword
+		w.putCurrent(guess)
 		if err := w.rotate(); err != nil {
 			t.Fatal(err)
 		}
 		w.signsIn("AWSCURRENT")
-		if username := w.document("AWSCURRENT")["username"]; username != "app_clone" {
-			t.Errorf("%v is current", username)
+		if username := w.document("AWSCURRENT")["username"]; username != "app" || !w.db.Opens("app_clone", strangePassword) {
+			t.Errorf("%v is current; or the other account's password changed", username)
 		}
 	})
 }

@@ -379,6 +379,21 @@ var brokenTwins = map[string]struct {
 	"takes any account for the sibling's twin": {"a sibling is not set on the word of a mere name", func(good dbdrivers.Driver, _ *drivertest.FakeServer) dbdrivers.Driver {
 		return brokenTwin{onRequest(good, asIs, func(req *dbdrivers.SetPasswordRequest) { req.Proven = true }), openerOf(good)}
 	}},
+	"takes another account's twin": {"another account's twin is untouched, proof or not", onTwin(func(srv *drivertest.FakeServer, open openTwin) openTwin {
+		return func(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+			if req.Proven {
+				srv.MarkTwin(req.Twin, "")
+			}
+			return open(ctx, req)
+		}
+	})},
+	"sets a sibling on the word of another's twin": {"another account's twin is untouched, proof or not", func(good dbdrivers.Driver, _ *drivertest.FakeServer) dbdrivers.Driver {
+		return brokenTwin{onRequest(good, asIs, func(req *dbdrivers.SetPasswordRequest) {
+			if req.Proven {
+				req.Twin = ""
+			}
+		}), openerOf(good)}
+	}},
 	"makes accounts unasked": {"no account is made where none may be", onTwinRequest(func(req *dbdrivers.OpenTwinRequest) { req.MayCreate = true })},
 	"revokes when it takes over": {"a twin that is taken over loses nothing", onTwin(func(srv *drivertest.FakeServer, open openTwin) openTwin {
 		return func(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
@@ -524,11 +539,20 @@ var brokenPairs = map[string]struct {
 	"opens a twin that has come to own something": {"a twin that comes to own something is not opened", onTwinFailed(dbdrivers.ErrUnsupported, func(srv *drivertest.FakeServer, req dbdrivers.OpenTwinRequest) {
 		srv.CreateAccount(req.Twin, req.Password.Reveal())
 	})},
+	"does not say that a twin owns something": {"a twin that comes to own something is not opened", onTwin(func(_ *drivertest.FakeServer, open openTwin) openTwin {
+		return func(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+			report, err := open(ctx, req)
+			if errors.Is(err, dbdrivers.ErrTwinOwns) {
+				err = dbdrivers.Classify(dbdrivers.ErrUnsupported, "opening", errors.New(err.Error()))
+			}
+			return report, err
+		}
+	})},
 	"does not name what a twin owns": {"a twin that comes to own something is not opened", onTwin(func(_ *drivertest.FakeServer, open openTwin) openTwin {
 		return func(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
 			report, err := open(ctx, req)
-			if errors.Is(err, dbdrivers.ErrUnsupported) && !errors.Is(err, dbdrivers.ErrTwinUnproven) {
-				err = dbdrivers.Classify(dbdrivers.ErrUnsupported, "opening", nil)
+			if errors.Is(err, dbdrivers.ErrTwinOwns) {
+				err = dbdrivers.Classify(dbdrivers.ErrUnsupported, "opening", dbdrivers.ErrTwinOwns)
 			}
 			return report, err
 		}

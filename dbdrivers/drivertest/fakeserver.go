@@ -244,7 +244,7 @@ func (s *FakeServer) change(req dbdrivers.SetPasswordRequest) error {
 	if !req.BySelf() && (!s.accounts[req.As.Username].admin || target.admin) {
 		return dbdrivers.Classify(dbdrivers.ErrPrivilege, doing, fmt.Errorf("%q may not change it", req.As.Username))
 	}
-	if twin := s.accounts[req.Twin]; req.Twin != "" && !req.Proven && (twin == nil || twin.twinOf != req.Account) {
+	if twin := s.accounts[req.Twin]; req.Twin != "" && (twin == nil && !req.Proven || twin != nil && !twin.provenTo(req.Account, req.Proven)) {
 		return dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, fmt.Errorf("%w: %q", dbdrivers.ErrTwinUnproven, req.Twin))
 	}
 	if err := s.accepts(req.Password, doing); err != nil {

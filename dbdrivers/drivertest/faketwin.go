@@ -102,10 +102,16 @@ func (s *FakeServer) mayOpen(req dbdrivers.OpenTwinRequest, limit dbdrivers.Limi
 		return fmt.Errorf("the owner role %q does not exist", req.OwnerRole)
 	case twin == nil && !req.MayCreate:
 		return fmt.Errorf("%w: %q", dbdrivers.ErrTwinMissing, req.Twin)
-	case twin != nil && twin.twinOf != req.Canonical && !req.Proven:
+	case twin != nil && !twin.provenTo(req.Canonical, req.Proven):
 		return fmt.Errorf("%w: %q", dbdrivers.ErrTwinUnproven, req.Twin)
 	}
 	return nil
+}
+
+// provenTo reports whether the account may be taken for canonical's twin: by
+// its mark, or where it has none by the caller's proof.
+func (a *fakeAccount) provenTo(canonical string, proven bool) bool {
+	return a.twinOf == canonical || a.twinOf == "" && proven
 }
 
 // openTwin does what was found to be allowed. s.mu is held.
@@ -126,7 +132,7 @@ func (s *FakeServer) openTwin(req dbdrivers.OpenTwinRequest, doing string) (repo
 	report.TakenOver = twin.twinOf == ""
 	owned := s.ownedBy(req.Twin)
 	if len(owned) > 0 && !req.Adopt && twin.wasEqual {
-		return dbdrivers.TwinReport{}, dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, fmt.Errorf("the twin owns %q, which its sibling cannot reach", owned))
+		return dbdrivers.TwinReport{}, dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, fmt.Errorf("%w: %q", dbdrivers.ErrTwinOwns, owned))
 	}
 	if fails(WhileEqualising) {
 		return dbdrivers.TwinReport{}, err

@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -65,6 +66,9 @@ func (p pair) testCameToOwn() {
 	}
 	_, err := p.open(p.request(next))
 	wantClass(p.t, err, dbdrivers.ErrUnsupported, next, before)
+	if !errors.Is(err, dbdrivers.ErrTwinOwns) {
+		p.t.Errorf("error %v; want that it says that the twin owns something", err)
+	}
 	if err != nil && !strings.Contains(err.Error(), object) {
 		p.t.Errorf("error %v; want that it names %s", err, object)
 	}

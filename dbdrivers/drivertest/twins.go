@@ -54,6 +54,7 @@ func twinTests(f Fixture, opener dbdrivers.TwinOpener) map[string]func(Fixture, 
 		"a twin with a right of its own is not opened with it":  pair.testExtra,
 		"an account that only has the twin's name is untouched": pair.testUnproven,
 		"a sibling is not set on the word of a mere name":       pair.testSiblingUnproven,
+		"another account's twin is untouched, proof or not":     pair.testAnothers,
 		"a twin that is taken over loses nothing":               pair.testTakenOver,
 		"no account is made where none may be":                  pair.testMayNotCreate,
 		"what is no pair of twins is refused":                   pair.testRefusedPairs,
@@ -267,6 +268,35 @@ func (p pair) testSiblingUnproven() {
 		p.t.Fatalf("with the mark: %v", err)
 	}
 	p.mustOpen(next)
+}
+
+// testAnothers is a twin that takes turns with another account: two secrets
+// that name it would each close it to the other.
+func (p pair) testAnothers() {
+	before, next := newPassword(), newPassword()
+	p.mustOpenTwin(p.request(before))
+	other := p.fixture.pair(p.t, p.opener)
+	other.twin = p.twin
+	open := other.request(next)
+	open.Proven = true
+	_, opening := other.open(open)
+
+	ctx, cancel := contextOf(p.t)
+	defer cancel()
+	changing := p.fixture.Driver.SetPassword(ctx, dbdrivers.SetPasswordRequest{
+		As: open.Admin, Account: other.name(), Twin: other.twin, Password: dbdrivers.NewPassword(next), Proven: true,
+	})
+	for _, err := range []error{opening, changing} {
+		wantClass(p.t, err, dbdrivers.ErrUnsupported, next, before, other.old())
+		if !errors.Is(err, dbdrivers.ErrTwinUnproven) {
+			p.t.Errorf("error %v; want that it says that nothing proves the twin", err)
+		}
+	}
+	p.wantComplete(before)
+	p.twinAccount(before).mustRefuse(next)
+	p.wantDifferences(before, 0)
+	other.mustOpen(other.old())
+	other.mustRefuse(next)
 }
 
 func (p pair) testTakenOver() {

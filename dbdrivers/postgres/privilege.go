@@ -137,7 +137,7 @@ func (c *change) allowed(f facts) error {
 			return dbdrivers.Classify(dbdrivers.ErrUnsupported, c.doing, errors.New(why))
 		}
 		if c.req.Twin != "" && !f.twin.proves(c.req.Proven) {
-			return dbdrivers.Classify(dbdrivers.ErrUnsupported, c.doing, fmt.Errorf("%w: %q", dbdrivers.ErrTwinUnproven, c.req.Twin))
+			return dbdrivers.Classify(dbdrivers.ErrUnsupported, c.doing, f.twin.unproven(c.session, c.req.Twin, c.req.Account))
 		}
 	}
 	if c.lacksPrivilege(f) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,7 +32,8 @@ import (
 // what the twin created is out of its sibling's reach.
 //
 // Adopt hands over what the twin owns in the database signed in to, and the
-// databases and tablespaces that it owns. Privileges granted to it, its default
+// databases and tablespaces that it owns, to the role that sessions of both act
+// as there: the canonical account may itself be set to act as another. Privileges granted to it, its default
 // privileges, user mappings, policies that name it, and objects in other
 // databases cannot be handed over from here. A view, and a function that is
 // SECURITY DEFINER, works with its owner's rights: where it needs a privilege
@@ -99,8 +101,18 @@ func (t *twin) run(ctx context.Context) (dbdrivers.TwinReport, error) {
 }
 
 // twinCollided adds to [collided] what creating, granting and setting say when
-// another session has just done the same: a unique index, or a duplicate.
-func twinCollided(err error) bool { return collided(err) || hasState(err, "23505", "42710") }
+// another session has just done the same: a unique index, or a duplicate; and
+// what REASSIGN OWNED says of an object that was dropped while it waited.
+func twinCollided(err error) bool {
+	var server *pgconn.PgError
+	return collided(err) || errors.As(err, &server) && (server.Code == "23505" || server.Code == "42710" || dropped(server))
+}
+
+// dropped reports an object that was there when the statement began. The server
+// has no code of its own for it, but words that it does not translate.
+func dropped(err *pgconn.PgError) bool {
+	return err.Code == "XX000" && (strings.HasPrefix(err.Message, "could not open relation") || strings.HasPrefix(err.Message, "cache lookup failed"))
+}
 
 func (t *twin) once(ctx context.Context) (dbdrivers.TwinReport, error) {
 	var report dbdrivers.TwinReport
@@ -118,6 +130,9 @@ func (t *twin) once(ctx context.Context) (dbdrivers.TwinReport, error) {
 		if found, err = t.sync(ctx, create); err != nil {
 			return report, t.failed(err, pgwire.Unchanged)
 		}
+	}
+	if err := t.mustAct(found); err != nil {
+		return report, dbdrivers.Classify(dbdrivers.ErrUnsupported, t.doing, err)
 	}
 	if t.req.Adopt {
 		var done adoption
@@ -187,8 +202,8 @@ func (t *twin) failed(err error, outcome pgwire.Outcome) error {
 		rules = append(rules, alterRole...)
 	}
 	var server *pgconn.PgError
-	if errors.As(err, &server) && (concurrent(server) || server.Code == "23505" || server.Code == "42710") {
-		rules = pgwire.Rules{{State: server.Code, Class: dbdrivers.ErrBusy, Remedy: "another session changed the accounts at the same moment; try again"}}
+	if errors.As(err, &server) && twinCollided(server) {
+		rules = pgwire.Rules{{State: server.Code, Class: dbdrivers.ErrBusy, Remedy: "another session changed the accounts, or what they own, at the same moment; try again"}}
 	}
 	return pgwire.Classify(t.doing, err, outcome, rules)
 }

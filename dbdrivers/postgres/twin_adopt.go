@@ -16,10 +16,11 @@ type adoption struct {
 	adopted, added []string
 }
 
-// adopt hands what the twin owns here over to the role that the two share, and
-// returns the differences that are left. It needs the privileges of both roles,
-// so the admin joins the twin, which is a member of the shared role, and leaves
-// it again, all in the one transaction: nobody else ever sees it as a member.
+// adopt hands what the twin owns here over to the role that sessions of the two
+// act as, and returns the differences that are left. It needs the privileges of
+// both roles, so the admin joins the twin, which is a member of the shared role,
+// and leaves it again, all in the one transaction: nobody else ever sees it as a
+// member.
 //
 // https://www.postgresql.org/docs/current/sql-reassign-owned.html
 func (t *twin) adopt(ctx context.Context, found []difference, f twinFacts) (adoption, []difference, error) {
@@ -40,22 +41,28 @@ func (t *twin) adopt(ctx context.Context, found []difference, f twinFacts) (adop
 		statements = append(statements, pgwire.Statement{SQL: s.sql})
 		done.added = append(done.added, s.what)
 	}
-	answers, err := t.session.Ask(ctx, append(statements, t.memberships(), t.usable())...)
+	heir := t.heirs(found).in(t.req.Admin.Database)
+	answers, err := t.session.Ask(ctx, append(statements, t.memberships(), t.reaches(heir), t.usable())...)
 	if err != nil {
-		return done, nil, t.notAdopted(err)
+		return done, nil, t.notAdopted(err, heir)
 	}
-	before, usable := membershipsOf(answers[len(answers)-2]), answers[len(answers)-1]
+	before := membershipsOf(answers[len(answers)-3])
 	during := before
-	if len(usable) != 1 || len(usable[0]) != 1 || !usable[0][0].Is() {
+	if !yes(answers[len(answers)-2]) {
+		return done, nil, dbdrivers.Classify(dbdrivers.ErrPrivilege, t.doing,
+			fmt.Errorf("%q acts as %q without inheriting its privileges, so the twin could lose what is handed over to that role; let it inherit them, or as a superuser run: %s",
+				t.req.Canonical, heir, t.reassign(heir)))
+	}
+	if !yes(answers[len(answers)-1]) {
 		if answers, err = t.session.Ask(ctx, pgwire.Statement{SQL: t.join()}, t.memberships()); err != nil {
-			return done, nil, t.notAdopted(err)
+			return done, nil, t.notAdopted(err, heir)
 		}
 		during = membershipsOf(answers[1])
 	}
 	_, lock := statementTimeouts(ctx)
 	statements = []pgwire.Statement{
 		{SQL: "SET LOCAL lock_timeout = " + milliseconds(min(lock, handOverLock))},
-		{SQL: t.reassign()},
+		{SQL: t.reassign(heir)},
 		{SQL: "SET LOCAL lock_timeout = " + milliseconds(lock)},
 	}
 	for _, sql := range t.leave(before, during) {
@@ -63,11 +70,11 @@ func (t *twin) adopt(ctx context.Context, found []difference, f twinFacts) (adop
 	}
 	answers, err = t.session.Ask(ctx, append(statements, t.memberships(), t.differences())...)
 	if err != nil {
-		return done, nil, t.notAdopted(err)
+		return done, nil, t.notAdopted(err, heir)
 	}
 	if after := membershipsOf(answers[len(answers)-2]); !maps.Equal(before, after) {
 		return done, nil, dbdrivers.Classify(dbdrivers.ErrUnsupported, t.doing,
-			errors.New("the admin would stay a member of the twin, so nothing was handed over; as a superuser run: "+t.reassign()))
+			errors.New("the admin would stay a member of the twin, so nothing was handed over; as a superuser run: "+t.reassign(heir)))
 	}
 	left, err := differencesOf(answers[len(answers)-1])
 	if err != nil {
@@ -131,14 +138,21 @@ func (t *twin) usable() pgwire.Statement {
 	return pgwire.Statement{SQL: sql + " FROM pg_roles WHERE rolname = $1", Parameters: []string{t.req.Twin}}
 }
 
-// join makes the admin a member of the twin.
-func (t *twin) join() string {
-	sql := "GRANT " + identifier(t.req.Twin) + " TO CURRENT_USER"
-	if t.session.Major() >= 16 {
-		sql += " WITH INHERIT TRUE, SET TRUE"
+// reaches asks whether the twin has the heir's privileges as itself, as it may
+// go on, and as who is a member of it does.
+func (t *twin) reaches(heir string) pgwire.Statement {
+	return pgwire.Statement{
+		SQL:        "SELECT pg_has_role(t.oid, h.oid, 'USAGE') FROM pg_roles t, pg_roles h WHERE t.rolname = $1 AND h.rolname = $2",
+		Parameters: []string{t.req.Twin, heir},
 	}
-	return sql
 }
+
+func yes(answer pgwire.Answer) bool {
+	return len(answer) == 1 && len(answer[0]) == 1 && answer[0][0].Is()
+}
+
+// join makes the admin a member of the twin.
+func (t *twin) join() string { return t.grant(t.req.Twin, "CURRENT_USER") }
 
 // leave takes away what join has granted, and no more: a grant that was there
 // gets its options back.
@@ -158,7 +172,7 @@ func (t *twin) leave(before, during map[string]membership) []string {
 }
 
 // notAdopted says what an error means while objects are handed over.
-func (t *twin) notAdopted(err error) error {
+func (t *twin) notAdopted(err error, heir string) error {
 	if twinCollided(err) {
 		return t.failed(err, pgwire.Unchanged)
 	}
@@ -166,13 +180,13 @@ func (t *twin) notAdopted(err error) error {
 	return pgwire.Classify(t.doing, err, pgwire.Unchanged, pgwire.Rules{
 		{
 			State: "42501", Class: dbdrivers.ErrPrivilege,
-			Remedy: "the admin may not hand over what the twin owns; in database " + identifier(t.req.Admin.Database) + ", as a superuser run: " + t.reassign(),
+			Remedy: "the admin may not hand over what the twin owns; in database " + identifier(t.req.Admin.Database) + ", as a superuser run: " + t.reassign(heir),
 		},
 		{State: "55P03", Class: dbdrivers.ErrBusy, Remedy: inUse},
 		{State: "57014", Class: dbdrivers.ErrBusy, Remedy: inUse},
 		{
 			State: "53200", Class: dbdrivers.ErrBusy,
-			Remedy: "the twin owns more than one transaction can lock, so nothing was changed; raise max_locks_per_transaction, or hand a part over by hand (ALTER ... OWNER TO " + identifier(t.shared) + ")",
+			Remedy: "the twin owns more than one transaction can lock, so nothing was changed; raise max_locks_per_transaction, or hand a part over by hand (ALTER ... OWNER TO " + identifier(heir) + ")",
 		},
 	})
 }

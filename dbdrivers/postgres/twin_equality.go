@@ -36,12 +36,15 @@ const (
 	ofOwn kind = "own"
 	// ofSetting: want or have is null where there is none.
 	ofSetting kind = "setting"
-	// ofActing: the canonical account does not act as the owner role.
+	// ofActing: the role that the canonical account acts as in a database, or
+	// everywhere, where that is not the shared role. It is a difference where
+	// there is an owner role (want), and it is not that (have).
 	ofActing kind = "acting"
 )
 
 // askDifferences has no row where twin ($2) and canonical account ($1) are
-// equal, with $3 as the role that they share.
+// equal, with $3 as the role that they share. Rows of [ofActing] alone are
+// there besides.
 //
 // Privileges are those of the role that a session acts as. So they are the
 // same when both logins act as the same role, when the twin has nothing of its
@@ -106,9 +109,9 @@ UNION ALL SELECT CASE WHEN own.handed THEN 'owned' ELSE 'own' END,
     WINDOW part AS (PARTITION BY d.handed, d.dbid)) own WHERE own.nth <= 20
 UNION ALL SELECT 'setting', name, (SELECT datname FROM pg_database WHERE oid = db), want.value, have.value
   FROM want FULL JOIN have USING (db, name) WHERE want.value IS DISTINCT FROM have.value AND EXISTS (SELECT FROM t)
-UNION ALL SELECT 'acting', r.role, (SELECT datname FROM pg_database WHERE oid = r.db), $3::text, r.role
+UNION ALL SELECT 'acting', r.role, (SELECT datname FROM pg_database WHERE oid = r.db), nullif($3::text, $1::text), r.role
   FROM (SELECT 0::oid AS db, role FROM acts UNION ALL SELECT db, role FROM actsin) r, t
-  WHERE $3::text <> $1::text AND r.role <> $3::text
+  WHERE r.db <> 0 OR r.role <> $3::text
 ORDER BY 1, 3 NULLS FIRST, 2, 5`
 
 func (t *twin) differences() pgwire.Statement {

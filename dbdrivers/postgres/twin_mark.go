@@ -1,8 +1,12 @@
 package postgres
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/dbrotation/dbrotation/dbdrivers"
+	"github.com/dbrotation/dbrotation/dbdrivers/internal/pgwire"
 )
 
 // mark is what a twin's comment says of it. Only who may alter the role may
@@ -71,17 +75,34 @@ func (t *twin) marking(f twinFacts, p plan) (string, error) {
 	if f.mark == wanted {
 		return "", nil
 	}
-	comment := wanted.text(t.req.Canonical)
+	text := wanted.text(t.req.Canonical)
 	if f.comment != "" {
-		comment = f.comment + "\n" + comment
+		text = f.comment + "\n" + text
 	}
-	return t.comment(comment)
+	sql, err := commenting(t.session, t.req.Twin, text)
+	return sql + "; ", err
 }
 
-func (t *twin) comment(text string) (string, error) {
-	literal, err := t.session.Quote(text)
+func commenting(session *pgwire.Session, role, text string) (string, error) {
+	literal, err := session.Quote(text)
 	if err != nil {
 		return "", err
 	}
-	return "COMMENT ON ROLE " + identifier(t.req.Twin) + " IS " + literal + "; ", nil
+	return "COMMENT ON ROLE " + identifier(role) + " IS " + literal, nil
+}
+
+// unproven is the error of a role that is not proven to be the twin, and says
+// how the operator proves it. It may own what a twin may not, and so the mark
+// to give is that of one that is taken over. After both accounts were renamed
+// the mark still names the former account.
+func (m mark) unproven(session *pgwire.Session, twin, canonical string) error {
+	comment, err := commenting(session, twin, taken.text(canonical))
+	if err != nil {
+		return err
+	}
+	if m == others {
+		return fmt.Errorf("%w: %q is marked as another account's; if it is %q's from now on, say so to the server: %s",
+			dbdrivers.ErrTwinUnproven, twin, canonical, comment)
+	}
+	return fmt.Errorf("%w: %q; where it is, say so to the server: %s", dbdrivers.ErrTwinUnproven, twin, comment)
 }

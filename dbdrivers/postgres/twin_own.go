@@ -70,40 +70,72 @@ func (t *twin) databasesOf(own []difference) (elsewhere []string, here bool) {
 
 // keeping tells in a report what a twin that was taken over has of its own, and
 // how to hand over what is in other databases, which no call from here reaches.
-func (t *twin) keeping(own []difference) []string {
+func (t *twin) keeping(own []difference, to heirs) []string {
 	kept := named(own, difference.name)
 	if elsewhere, _ := t.databasesOf(own); len(elsewhere) > 0 {
-		kept = append(kept, t.handOver(elsewhere))
+		kept = append(kept, t.handOver(elsewhere, to))
 	}
 	return kept
 }
 
 // owns refuses a twin that was equal once and has come to something of its own.
-func (t *twin) owns(own []difference) error {
+func (t *twin) owns(own []difference, to heirs) error {
 	databases, here := t.databasesOf(own)
 	if here {
 		databases = append(databases, t.req.Admin.Database)
 	}
 	return fmt.Errorf("%w: %s; %s", dbdrivers.ErrTwinOwns,
-		strings.Join(named(own, difference.name), ", "), t.handOver(databases))
+		strings.Join(named(own, difference.name), ", "), t.handOver(databases, to))
 }
 
 // handOver is the remedy for what the twin has of its own in databases.
-func (t *twin) handOver(databases []string) string {
-	var names []string
-	for _, database := range databases[:min(len(databases), told)] {
-		names = append(names, identifier(database))
+func (t *twin) handOver(databases []string, to heirs) string {
+	more := len(databases) - told
+	databases = databases[:min(len(databases), told)]
+	var remedies []string
+	for len(databases) > 0 {
+		role := to.in(databases[0])
+		var same, others []string
+		for _, database := range databases {
+			if to.in(database) == role {
+				same = append(same, identifier(database))
+			} else {
+				others = append(others, database)
+			}
+		}
+		databases = others
+		if more > 0 && len(databases) == 0 {
+			same = append(same, fmt.Sprintf("and %d more", more))
+		}
+		remedies = append(remedies, "in database "+strings.Join(same, ", ")+", as a superuser or as the twin after SET ROLE NONE, run: "+
+			t.reassign(role)+"; DROP OWNED BY "+identifier(t.req.Twin))
 	}
-	if more := len(databases) - len(names); more > 0 {
-		names = append(names, fmt.Sprintf("and %d more", more))
+	return strings.Join(remedies, "; ")
+}
+
+// heirs are the roles that sessions of both accounts act as, by database, and
+// by the empty name in all others. What the twin owns is handed to them: the
+// canonical account may act as another role, and would not reach its own.
+type heirs map[string]string
+
+func (t *twin) heirs(found []difference) heirs {
+	h := heirs{"": t.shared}
+	for _, d := range ofKind(found, ofActing) {
+		h[d.database] = d.subject
 	}
-	return "in database " + strings.Join(names, ", ") + ", as a superuser or as the twin after SET ROLE NONE, run: " +
-		t.reassign() + "; DROP OWNED BY " + identifier(t.req.Twin)
+	return h
+}
+
+func (h heirs) in(database string) string {
+	if role, found := h[database]; found {
+		return role
+	}
+	return h[""]
 }
 
 // reassign hands over what the twin owns in the session's database.
 //
 // https://www.postgresql.org/docs/current/sql-reassign-owned.html
-func (t *twin) reassign() string {
-	return "REASSIGN OWNED BY " + identifier(t.req.Twin) + " TO " + identifier(t.shared)
+func (t *twin) reassign(heir string) string {
+	return "REASSIGN OWNED BY " + identifier(t.req.Twin) + " TO " + identifier(heir)
 }

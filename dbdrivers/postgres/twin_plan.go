@@ -32,14 +32,11 @@ func (t *twin) plan(found []difference, f twinFacts) (plan, error) {
 	var p plan
 	first := f.twin.exists && f.mark == unmarked
 	takenOver := first || f.twin.exists && f.mark == taken
-	if err := t.mustAct(found); err != nil {
-		return p, err
-	}
 	own := ofItsOwn(found)
 	if len(own) > 0 && !takenOver {
-		return p, t.owns(own)
+		return p, t.owns(own, t.heirs(found))
 	}
-	p.kept = t.keeping(own)
+	p.kept = t.keeping(own, t.heirs(found))
 	// With its sibling's role the twin would lose what is its own.
 	actsAsItself := false
 	for _, d := range found {
@@ -50,8 +47,9 @@ func (t *twin) plan(found []difference, f twinFacts) (plan, error) {
 	slices.SortStableFunc(found, func(a, b difference) int { return rank(a) - rank(b) })
 	for _, d := range found {
 		switch {
-		case d.isOwn(), d.isLogin():
-			// What is its own is listed already, and LOGIN is given last.
+		case d.isOwn(), d.isLogin(), d.kind == ofActing:
+			// What is its own is listed already, LOGIN is given last, and whom
+			// its sibling acts as is not the twin's.
 		case first && d.extra():
 			p.kept = append(p.kept, d.name())
 		case d.isRole() && actsAsItself:
@@ -148,10 +146,7 @@ func (t *twin) step(d difference) (step, error) {
 			s.sql += d.want.Text
 		}
 	case ofMembership:
-		s.sql = "GRANT " + identifier(d.subject) + " TO " + name
-		if t.session.Major() >= 16 {
-			s.sql += " WITH INHERIT TRUE, SET TRUE"
-		}
+		s.sql = t.grant(d.subject, name)
 	case ofExtraMembership:
 		s.sql = "REVOKE " + identifier(d.subject) + " FROM " + name + grantedBy
 	case ofAdminOption:
@@ -168,11 +163,27 @@ func (t *twin) step(d difference) (step, error) {
 	return s, nil
 }
 
+// grant makes a role, or CURRENT_USER, a member that has another's privileges
+// and may take it.
+func (t *twin) grant(role, member string) string {
+	sql := "GRANT " + identifier(role) + " TO " + member
+	if t.session.Major() >= 16 {
+		sql += " WITH INHERIT TRUE, SET TRUE"
+	}
+	return sql
+}
+
+// actsOtherwise reports whether it is the canonical account that does not act
+// as the owner role.
+func (d difference) actsOtherwise() bool {
+	return d.kind == ofActing && !d.want.Null && d.want != d.have
+}
+
 // mustAct demands that the canonical account acts as the owner role, since the
 // twin will.
 func (t *twin) mustAct(found []difference) error {
 	for _, d := range found {
-		if d.kind != ofActing {
+		if !d.actsOtherwise() {
 			continue
 		}
 		set := "ALTER ROLE " + identifier(t.req.Canonical)

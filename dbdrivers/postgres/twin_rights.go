@@ -17,21 +17,25 @@ type twinFacts struct {
 	// comment is the twin's, without our mark.
 	comment string
 	mark    mark
+	// isTwin: the canonical account is marked as the twin of another.
+	isTwin bool
 	// canLogin: the canonical account may sign in.
 	canLogin bool
 	// reachesSuperuser: it, or the shared role, may become a superuser.
 	reachesSuperuser bool
 	// memberOfTwin: it, or the shared role, is a member of the twin.
 	memberOfTwin bool
-	// memberOfShared: it is a member of the owner role.
-	memberOfShared bool
+	// takesShared: it may take the owner role.
+	takesShared bool
 }
 
 // askTwins reads, of the canonical account ($1), the twin ($2) and the shared
-// role ($3), what askFacts does not.
+// role ($3), what askFacts does not. From version 16 on a member may be one that
+// may not take the role ($4).
 const askTwins = `SELECT coalesce(shobj_description(t.oid, 'pg_authid'), ''), a.rolcanlogin,
  EXISTS (SELECT FROM pg_roles s WHERE s.rolsuper AND (pg_has_role(a.oid, s.oid, 'MEMBER') OR pg_has_role(o.oid, s.oid, 'MEMBER'))),
- pg_has_role(a.oid, t.oid, 'MEMBER') OR pg_has_role(o.oid, t.oid, 'MEMBER'), pg_has_role(a.oid, o.oid, 'MEMBER')
+ pg_has_role(a.oid, t.oid, 'MEMBER') OR pg_has_role(o.oid, t.oid, 'MEMBER'), pg_has_role(a.oid, o.oid, $4::text),
+ coalesce(shobj_description(a.oid, 'pg_authid'), '')
  FROM (VALUES ($1::text, $2::text, $3::text)) AS n(a, t, o)
  LEFT JOIN pg_roles a ON a.rolname = n.a LEFT JOIN pg_roles t ON t.rolname = n.t LEFT JOIN pg_roles o ON o.rolname = n.o`
 
@@ -74,7 +78,7 @@ func (t *twin) ask(ctx context.Context) (twinFacts, []difference, error) {
 		pgwire.Statement{SQL: askFacts, Parameters: []string{t.req.Canonical}},
 		pgwire.Statement{SQL: askFacts, Parameters: []string{t.req.Twin}},
 		pgwire.Statement{SQL: askFacts, Parameters: []string{t.shared}},
-		pgwire.Statement{SQL: askTwins, Parameters: t.names()},
+		pgwire.Statement{SQL: askTwins, Parameters: append(t.names(), t.taking())},
 		t.differences(),
 	)
 	answers, err := open(ctx, t.session, statements)
@@ -86,6 +90,14 @@ func (t *twin) ask(ctx context.Context) (twinFacts, []difference, error) {
 		return facts, nil, dbdrivers.Classify(dbdrivers.ErrUnsupported, t.doing, err)
 	}
 	return facts, found, nil
+}
+
+// taking is the kind of membership that lets a role be taken.
+func (t *twin) taking() string {
+	if t.session.Major() >= 16 {
+		return "SET"
+	}
+	return "MEMBER"
 }
 
 func (t *twin) names() []string { return []string{t.req.Canonical, t.req.Twin, t.shared} }
@@ -100,12 +112,13 @@ func (t *twin) read(answers []pgwire.Answer) (f twinFacts, found []difference, e
 		}
 	}
 	rows := answers[4]
-	if len(rows) != 1 || len(rows[0]) != 5 {
+	if len(rows) != 1 || len(rows[0]) != 6 {
 		return f, nil, errors.New("the server does not answer as PostgreSQL does")
 	}
 	row := rows[0]
 	f.comment, f.mark = markOf(row[0].Text, t.req.Canonical)
-	f.canLogin, f.reachesSuperuser, f.memberOfTwin, f.memberOfShared = row[1].Is(), row[2].Is(), row[3].Is(), row[4].Is()
+	f.canLogin, f.reachesSuperuser, f.memberOfTwin, f.takesShared = row[1].Is(), row[2].Is(), row[3].Is(), row[4].Is()
+	f.isTwin = anyMark.MatchString(row[5].Text)
 	found, err = differencesOf(answers[5])
 	return f, found, err
 }
@@ -147,6 +160,9 @@ func (t *twin) forbidden(f twinFacts) error {
 		return fmt.Errorf("%q: %s", t.shared, why)
 	}
 	switch {
+	case f.isTwin:
+		return fmt.Errorf("%q is marked as another account's twin and has none of its own; name the pair in \"twins\", or where it is a twin no more, run: COMMENT ON ROLE %s IS NULL",
+			t.req.Canonical, identifier(t.req.Canonical))
 	case f.reachesSuperuser:
 		return fmt.Errorf("%q may become a superuser; an admin's login gives nobody that power", t.req.Canonical)
 	case !f.canLogin:
@@ -154,9 +170,10 @@ func (t *twin) forbidden(f twinFacts) error {
 	case f.memberOfTwin:
 		return fmt.Errorf("%q is a member of its twin, and cannot be both; as a superuser run: REVOKE %s FROM %s",
 			t.req.Canonical, identifier(t.req.Twin), identifier(t.shared))
-	case !f.memberOfShared:
-		return fmt.Errorf("%q is no member of the owner role; run: GRANT %s TO %s; ALTER ROLE %s SET role = %s",
-			t.req.Canonical, identifier(t.shared), identifier(t.req.Canonical), identifier(t.req.Canonical), identifier(t.shared))
+	case !f.takesShared:
+		// The twin would have what its sibling has not.
+		return fmt.Errorf("%q may not take the owner role; run: %s; ALTER ROLE %s SET role = %s",
+			t.req.Canonical, t.grant(t.shared, identifier(t.req.Canonical)), identifier(t.req.Canonical), identifier(t.shared))
 	}
 	return nil
 }
@@ -173,27 +190,18 @@ func (t *twin) unproven(f twinFacts) error {
 		}
 		return nil
 	}
-	said := equal
 	if f.twin.exists {
-		// It may own what a twin may not, and then is to be taken over.
-		said = taken
+		return f.mark.unproven(t.session, t.req.Twin, t.req.Canonical)
 	}
-	comment, err := t.comment(said.text(t.req.Canonical))
+	if t.req.MayCreate {
+		return nil
+	}
+	comment, err := commenting(t.session, t.req.Twin, equal.text(t.req.Canonical))
 	if err != nil {
 		return err
 	}
-	comment = strings.TrimSuffix(comment, "; ")
-	switch {
-	case f.mark == others:
-		return fmt.Errorf("%w: %q is marked as another account's; if it is %q's from now on, say so to the server: %s",
-			dbdrivers.ErrTwinUnproven, t.req.Twin, t.req.Canonical, comment)
-	case f.twin.exists:
-		return fmt.Errorf("%w: %q; where it is, say so to the server: %s", dbdrivers.ErrTwinUnproven, t.req.Twin, comment)
-	case !t.req.MayCreate:
-		return fmt.Errorf("%w: %q; to create it, as the admin run: CREATE ROLE %s NOLOGIN; %s",
-			dbdrivers.ErrTwinMissing, t.req.Twin, identifier(t.req.Twin), comment)
-	}
-	return nil
+	return fmt.Errorf("%w: %q; to create it, as the admin run: CREATE ROLE %s NOLOGIN; %s",
+		dbdrivers.ErrTwinMissing, t.req.Twin, identifier(t.req.Twin), comment)
 }
 
 // mayGrant follows version 16's rule that ADMIN OPTION is needed on each role

@@ -307,6 +307,7 @@ func TestWhatHasNoTwin(t *testing.T) {
 		want       error
 	}{
 		{name: "a superuser", says: "superuser", arrange: []string{"ALTER ROLE lonely SUPERUSER"}},
+		{name: "a twin", says: "marked as another account's twin", arrange: []string{`COMMENT ON ROLE lonely IS E'made by hand\ntwin of "other", kept equal by dbrotation'`}},
 		{name: "a member of a superuser", says: "may become a superuser", arrange: []string{"GRANT postgres TO lonely"}},
 		{name: "an account for replication", says: "REPLICATION", arrange: []string{"ALTER ROLE lonely REPLICATION"}},
 		{name: "a member of rds_superuser", says: "rds_superuser", arrange: []string{"GRANT rds_superuser TO lonely"}},

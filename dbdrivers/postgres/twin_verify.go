@@ -54,7 +54,7 @@ func (Driver) VerifyTwin(ctx context.Context, req dbdrivers.VerifyTwinRequest) (
 func namesOf(found []difference) []string {
 	names := named(ofItsOwn(found), difference.name)
 	for _, d := range found {
-		if !d.isOwn() {
+		if !d.isOwn() && (d.kind != ofActing || d.actsOtherwise()) {
 			names = append(names, d.name())
 		}
 	}

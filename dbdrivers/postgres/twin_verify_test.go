@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -223,4 +224,36 @@ func TestVerifyingTwinsRoundTrips(t *testing.T) {
 	if calls := gate.Calls(); len(calls) != 2 {
 		t.Errorf("%d calls, the sign-in among them; want 2: %+v", len(calls), calls)
 	}
+}
+
+// TestComparisonThatDoesNotEnd is given up in time for the sign-in to be proven
+// without it.
+func TestComparisonThatDoesNotEnd(t *testing.T) {
+	eachVersion(t, func(t *testing.T, s *server) {
+		p := s.pair(t, "endless")
+		p.open()
+		s.exec(t, "CREATE DATABASE endless_catalogue")
+		t.Cleanup(func() { s.clean(t, "DROP DATABASE endless_catalogue") })
+		superuser, err := dbservers.Connect(t.Context(), atDatabase(s.Superuser, "endless_catalogue"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = superuser.Close(context.WithoutCancel(t.Context())) }()
+		_, err = superuser.Exec(t.Context(), `SET allow_system_table_mods = on; DO $$ BEGIN
+		 EXECUTE 'CREATE OR REPLACE VIEW pg_catalog.pg_roles AS ' || rtrim(pg_get_viewdef('pg_catalog.pg_roles'::regclass), ';') || ' WHERE (SELECT pg_sleep(600)) IS NOT NULL'; END $$`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = superuser.Close(t.Context())
+		for account, password := range map[string]string{p.canonical: siblingPassword, p.name: twinPassword} {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			found, err := postgres.New().VerifyTwin(ctx, dbdrivers.VerifyTwinRequest{
+				Login: atDatabase(p.Login(account, password), "endless_catalogue"), Canonical: p.canonical, Twin: p.name,
+			})
+			if err != nil || len(found) > 0 {
+				t.Errorf("as %s: error %v, differences %q", account, err, found)
+			}
+		}
+	})
 }

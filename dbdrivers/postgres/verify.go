@@ -22,7 +22,8 @@ const whoAmI = `SELECT session_user, current_user,
      AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
    ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1)`
 
-// verify returns the answers to the questions, which are asked on the way.
+// verify returns the answers to the questions, which are asked on the way, and
+// once only: one that does not end in time would not end the next time.
 func verify(ctx context.Context, session *pgwire.Session, login dbdrivers.Login, questions ...pgwire.Statement) ([]pgwire.Answer, error) {
 	doing := fmt.Sprintf("verifying %q at %s", login.Username, login.Address())
 	statements := begin(ctx, session.Major(), "READ ONLY")
@@ -30,7 +31,13 @@ func verify(ctx context.Context, session *pgwire.Session, login dbdrivers.Login,
 	statements = append(statements, pgwire.Statement{SQL: whoAmI})
 	statements = append(statements, questions...)
 	statements = append(statements, pgwire.Statement{SQL: "COMMIT"})
-	answers, err := open(ctx, session, statements)
+	var answers []pgwire.Answer
+	var err error
+	if len(questions) > 0 {
+		answers, err = session.Ask(ctx, statements...)
+	} else {
+		answers, err = open(ctx, session, statements)
+	}
 	if err != nil {
 		return nil, pgwire.Classify(doing, err, pgwire.Unchanged, nil)
 	}

@@ -176,6 +176,10 @@ func fault(w http.ResponseWriter, code, message string) {
 	switch {
 	case code == "AccessDenied":
 		status = http.StatusForbidden
+	case code == "InternalFailure":
+		status = http.StatusInternalServerError
+	case code == "ServiceUnavailable":
+		status = http.StatusServiceUnavailable
 	case strings.Contains(code, "NotFound"):
 		status = http.StatusNotFound
 	}

@@ -1,10 +1,12 @@
 package awstopology_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -46,14 +48,22 @@ func TestADeniedCallNamesThePermission(t *testing.T) {
 // TestAFailedCallProvesNothing: neither a relation nor that there is none.
 func TestAFailedCallProvesNothing(t *testing.T) {
 	t.Parallel()
-	service := serve(t, estate())
-	service.Refuse("DescribeDBInstances", "Throttling")
-	_, err := service.topology().Relation(t.Context(), host("replica."), host("main."), "postgres")
-	var api smithy.APIError
-	if !errors.As(err, &api) || api.ErrorCode() != "Throttling" || errors.Is(err, rotator.ErrUnrelated) || errors.Is(err, rotator.ErrDenied) {
-		t.Errorf("throttled: %v", err)
+	for _, code := range []string{"Throttling", "InternalFailure", "ServiceUnavailable"} {
+		service := serve(t, estate())
+		service.Refuse("DescribeDBInstances", code)
+		_, err := service.topology().Relation(t.Context(), host("replica."), host("main."), "postgres")
+		var api smithy.APIError
+		if !errors.As(err, &api) || api.ErrorCode() != code || !errors.Is(err, rotator.ErrServiceSilent) || errors.Is(err, rotator.ErrUnrelated) || errors.Is(err, rotator.ErrDenied) {
+			t.Errorf("%s: %v", code, err)
+		}
 	}
-	service = serve(t, estate())
+	late, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	_, err := serve(t, estate()).topology().Relation(late, host("replica."), host("main."), "postgres")
+	if !errors.Is(err, rotator.ErrServiceSilent) || errors.Is(err, rotator.ErrUnrelated) {
+		t.Errorf("no time is left: %v", err)
+	}
+	service := serve(t, estate())
 	service.Close()
 	_, err = service.topology().Relation(t.Context(), host("replica."), host("main."), "postgres")
 	if !errors.Is(err, rotator.ErrServiceSilent) || errors.Is(err, rotator.ErrUnrelated) || !strings.Contains(err.Error(), "VPC") {

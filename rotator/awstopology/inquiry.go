@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 	"github.com/aws/smithy-go"
@@ -136,6 +137,10 @@ func in(region string) func(*rds.Options) {
 	}
 }
 
+// again knows the errors that the SDK itself has tried again, in vain: the
+// service is throttling, or fails. They say nothing of what was asked about.
+var again = retry.IsErrorRetryables(retry.DefaultRetryables)
+
 // meaning wraps what the SDK reports in the rotation's own terms.
 func meaning(action, region string, err error) error {
 	var (
@@ -153,6 +158,8 @@ func meaning(action, region string, err error) error {
 		return fmt.Errorf("%w: Amazon RDS in %s; a function in a VPC needs an interface endpoint or a NAT gateway to reach it: %w", rotator.ErrServiceSilent, region, err)
 	case errors.As(err, &api) && strings.HasPrefix(api.ErrorCode(), "AccessDenied"):
 		return fmt.Errorf("%w to %s: %w", rotator.ErrDenied, action, err)
+	case errors.Is(err, context.DeadlineExceeded), again.IsErrorRetryable(err).Bool():
+		return fmt.Errorf("%w: calling %s in %s: %w", rotator.ErrServiceSilent, action, region, err)
 	}
 	return fmt.Errorf("calling %s: %w", action, err)
 }
