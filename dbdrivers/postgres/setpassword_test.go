@@ -28,7 +28,7 @@ func TestRoleSettingsDoNotStandInTheWay(t *testing.T) {
 			"ALTER ROLE settings SET idle_in_transaction_session_timeout = 1",
 		}},
 		{name: "a transaction's time-out shorter than the hashing", since: "18", arrange: []string{
-			"ALTER ROLE settings SET transaction_timeout = 60", "ALTER ROLE settings SET scram_iterations = 1000000",
+			"ALTER ROLE settings SET transaction_timeout = 250", "ALTER ROLE settings SET scram_iterations = 2000000",
 		}},
 		{name: "backslashes in literals", arrange: []string{"ALTER ROLE settings SET standard_conforming_strings = off"}},
 		{name: "another encoding", arrange: []string{"ALTER ROLE settings SET client_encoding = 'LATIN1'"}},

@@ -61,23 +61,23 @@ func milliseconds(d time.Duration) string {
 	return strconv.FormatInt(d.Milliseconds(), 10)
 }
 
-// openings bounds how often a transaction is opened anew. Until its second
-// statement the account's own statement_timeout is in force; a millisecond is
-// mostly enough, and where it was not, nothing has happened yet.
-const openings = 25
+// openingWithin bounds for how long a transaction is opened anew. Until its
+// second statement the account's own statement_timeout is in force; a
+// millisecond is mostly enough, less so on a busy machine, and where it was
+// not, nothing has happened yet.
+const openingWithin = 5 * time.Second
 
 // open begins a transaction and asks, all in one round trip.
-func open(ctx context.Context, session *pgwire.Session, statements []pgwire.Statement) (answers []pgwire.Answer, err error) {
-	for range openings {
-		answers, err = session.Ask(ctx, statements...)
-		if !hasState(err, "57014") || session.Ended() {
+func open(ctx context.Context, session *pgwire.Session, statements []pgwire.Statement) ([]pgwire.Answer, error) {
+	for began := time.Now(); ; {
+		answers, err := session.Ask(ctx, statements...)
+		if !hasState(err, "57014") || session.Ended() || time.Since(began) > openingWithin {
 			return answers, err
 		}
 		if _, undone := session.Run(ctx, "ROLLBACK"); undone != nil {
 			return nil, err
 		}
 	}
-	return answers, err
 }
 
 func hasState(err error, states ...string) bool {
