@@ -84,11 +84,8 @@ func (s *stage) leftByAWS() (arn string) {
 	app, password := s.account()
 	clone, clonePassword := app+"_clone", "planted-"+rand.Text()
 	s.planted.add(clonePassword)
-	if err := s.server.CreateUser(s.t.Context(), clone, clonePassword); err != nil {
-		s.t.Fatal(err)
-	}
-	s.exec("REVOKE ALL ON DATABASE "+s.server.Database+" FROM "+clone,
-		"SET ROLE "+s.server.Admin.Username+"; GRANT "+app+" TO "+clone,
+	// It holds nothing by itself: what PUBLIC may lets it in.
+	s.exec("SET ROLE "+s.server.Admin.Username+"; CREATE ROLE "+clone+" LOGIN PASSWORD '"+clonePassword+"'; GRANT "+app+" TO "+clone,
 		"CREATE TABLE of_"+clone+" (id int)", "ALTER TABLE of_"+clone+" OWNER TO "+clone)
 	document := s.document(clone, clonePassword)
 	s.adminSecret(document)
