@@ -21,17 +21,22 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: modules ## rotate a secret on this machine (ENGINE=postgres STRATEGY=single)
+demo: modules ## rotate a secret on this machine (ENGINE=postgres|mysql|mariadb|redshift|documentdb STRATEGY=single|alternating|dual-password)
 	@go run ./integration/demo -engine '$(ENGINE)' -strategy '$(STRATEGY)'
 
+.PHONY: prove
+prove: modules ## rotate a real secret once, and prove it (ENGINE=... SECRET_ID=... ARGS='-yes -timeout 5m')
+	@go run ./integration/prove -engine '$(ENGINE)' -secret '$(SECRET_ID)' $(ARGS)
+
 # -count=1: some tests run the go command or the binary it built, which the
-# cache of test results does not see.
+# cache of test results does not see. -parallel: most of the time a test waits,
+# for a server or for the SDK's pause before it tries again.
 .PHONY: test
 test: modules ## vet, and every test, on real servers: the newest version of each engine and one old
 	go vet ./...
 	@$(if $(RACE),,echo "no C compiler: testing without the race detector")
 	@go run ./integration/dbservers/cmd/prepare
-	go test $(RACE) -count=1 -timeout=45m ./...
+	go test $(RACE) -count=1 -parallel=4 -timeout=80m ./...
 
 .PHONY: test-all
 test-all: ## the same on every supported server version

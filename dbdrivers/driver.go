@@ -60,6 +60,18 @@ type SetPasswordRequest struct {
 	// Account is the user whose password changes. It equals As.Username when
 	// an account changes its own.
 	Account string
+	// Database and Params are those of Account's own login: of the one that was
+	// proven to open, where one was. An engine whose accounts live in databases
+	// changes the one that lives where they say, and no other of its name; the
+	// rest have no use for them. Both empty mean where As lives.
+	Database string
+	Params   map[string]string
+	// Current is what was proven to open Account just before, or where Twin is
+	// given to open Twin; As is an admin's login then. Empty where nothing is
+	// proven. An engine that shows an admin which password an account has changes
+	// nothing ([ErrBusy]) where it is not Current, nor in the first case Password:
+	// somebody has changed it since, and this request comes late.
+	Current Password
 	// Password is the new password.
 	Password Password
 	// Hash names the form in which the server is to keep the password
@@ -73,6 +85,10 @@ type SetPasswordRequest struct {
 	// sibling's password. It needs [TwinOpener].
 	Twin   string
 	Proven bool
+	// Note, where it is not nil, is told what the caller should know and is no
+	// error, without values: a former password that still opens, for instance,
+	// because this login may not discard it.
+	Note func(text string)
 }
 
 // BySelf reports whether the account changes its own password.
@@ -97,9 +113,16 @@ type Traits struct {
 	// OwnerRole is true where the two accounts of the alternating strategy may
 	// act as a third role that owns ([OpenTwinRequest]).
 	OwnerRole bool
+	// RetainsByAdminOnly is true where no account can keep its own former
+	// password, and an admin keeps it ([PasswordRetainer]).
+	RetainsByAdminOnly bool
 	// CountsRefusals is true where failed sign-ins can lock the account. The
 	// rotation then never risks a third one.
 	CountsRefusals bool
+	// SendsPassword is true where an admin's change carries the new password
+	// itself over the network, and not a verifier made of it. The admin then goes
+	// without TLS only where the account's own secret does too.
+	SendsPassword bool
 	// SettlesLate is true where a change becomes visible only some time after
 	// it was acknowledged. The rotation then polls Verify.
 	SettlesLate bool
@@ -124,4 +147,6 @@ type PasswordTraits struct {
 	// NeedsUpper, NeedsLower and NeedsDigit are kinds of characters that the
 	// engine demands.
 	NeedsUpper, NeedsLower, NeedsDigit bool
+	// ASCII is true where the engine takes no characters beyond ASCII.
+	ASCII bool
 }

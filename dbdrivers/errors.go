@@ -25,14 +25,17 @@ var (
 	// ErrBusy: the server is up but could not serve now: starting, too many
 	// connections, a lock not had in time. The same call may pass later.
 	ErrBusy = errors.New("the server is busy")
-	// ErrPrivilege: the login lacks a right that the change needs. Nothing
-	// was changed.
+	// ErrPrivilege: the login lacks a right that the change needs. No password
+	// was set, and no account unlocked. An engine without transactions over
+	// accounts may have made a twin, locked, and given it a part of its sibling's
+	// rights.
 	ErrPrivilege = errors.New("a privilege is missing")
 	// ErrPasswordRules: the server's own rules do not accept the new
 	// password. Nothing was changed.
 	ErrPasswordRules = errors.New("the server's rules do not accept the new password")
 	// ErrUnsupported: the engine, the server's version or the account's kind
-	// cannot do what is asked. Nothing was changed.
+	// cannot do what is asked. No password was set; of a twin the same may have
+	// been changed as under [ErrPrivilege].
 	ErrUnsupported = errors.New("not supported by this server or account")
 )
 

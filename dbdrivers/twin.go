@@ -42,6 +42,12 @@ type OpenTwinRequest struct {
 	// or objects by database opens the twin from there, whatever database Admin
 	// names; empty for Admin's.
 	Database string
+	// Params are those of the two accounts' own login, as in [SetPasswordRequest].
+	Params map[string]string
+	// Current is what was proven to open Canonical just before, empty where
+	// nothing is. As in [SetPasswordRequest] a request that comes late changes
+	// nothing ([ErrBusy]) where the engine shows that it does.
+	Current Password
 	// Password and Hash are as in [SetPasswordRequest], for the twin.
 	Password Password
 	Hash     string
@@ -59,6 +65,9 @@ type OpenTwinRequest struct {
 	// where the engine has them. It is the operator's word. An engine whose
 	// accounts own nothing has nothing to do.
 	Adopt bool
+	// Note is as in [SetPasswordRequest]: what was left out because nobody can
+	// have it, for instance, or that the twin was locked and is open again.
+	Note func(text string)
 }
 
 // VerifyTwinRequest asks whether a login of a pair opens its database.

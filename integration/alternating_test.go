@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -41,13 +38,7 @@ func TestTwoPostgresAccountsTakeTurns(t *testing.T) {
 				if good, failed := signIns(log); good != 3 || failed != 0 {
 					t.Errorf("turn %d: the server counts %d sign-ins and %d failed ones, want 3 and none", turn, good, failed)
 				}
-				calls := 0
-				for _, call := range s.aws.Calls()[before:] {
-					if call.Function == function {
-						calls++
-					}
-				}
-				if calls != 9 {
+				if calls := s.callsOfTheFunction(before); calls != 9 {
 					t.Errorf("turn %d: %d calls of Secrets Manager, want 9", turn, calls)
 				}
 				if !s.opens(arn, "AWSCURRENT") || !s.opens(arn, "AWSPREVIOUS") {
@@ -140,53 +131,6 @@ func TestWhatTheSiblingIsGrantedReachesTheTwin(t *testing.T) {
 		if err := conn.QueryRow(t.Context(), "SHOW statement_timeout").Scan(&timeout); err != nil || timeout != row.timeout {
 			t.Errorf("%s: the twin's statement_timeout is %s (%v), want %s", row.name, timeout, err, row.timeout)
 		}
-	}
-}
-
-// TestAnApplicationSignsInAllTheWhile reads the secret and signs in, in a loop,
-// through twenty rotations.
-func TestAnApplicationSignsInAllTheWhile(t *testing.T) {
-	t.Parallel()
-	server := sharedPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
-	s := newStage(t, stageOptions{server: server, env: map[string]string{"CREATE_TWINS": "true"}})
-	arn := s.alternatingSecret()
-
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	var signedIn atomic.Int64
-	var failures []error
-	var application sync.WaitGroup
-	application.Go(func() {
-		username, password := s.credential(arn, "AWSCURRENT")
-		for ctx.Err() == nil {
-			// What was read is used once more after the next read: an
-			// application is always a little late.
-			nextUsername, nextPassword := s.credential(arn, "AWSCURRENT")
-			conn, err := dbservers.Connect(context.Background(), server.Login(username, password))
-			if err != nil {
-				failures = append(failures, err)
-			} else {
-				_ = conn.Close(context.Background())
-			}
-			signedIn.Add(1)
-			username, password = nextUsername, nextPassword
-		}
-	})
-	for range 20 {
-		// A credential is good until the rotation after the next one. So the
-		// application reads once between two of them, however loaded the
-		// machine is.
-		for before := signedIn.Load(); signedIn.Load() < before+2; {
-			time.Sleep(time.Millisecond)
-		}
-		if err := s.rotate(arn); err != nil {
-			t.Fatalf("%v\n%s", err, s.aws.FunctionLog(function))
-		}
-	}
-	stop()
-	application.Wait()
-	if len(failures) > 0 {
-		t.Errorf("%d of %d sign-ins failed: %v", len(failures), signedIn.Load(), failures)
 	}
 }
 

@@ -6,31 +6,52 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"testing"
-	"unicode/utf16"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
-	"github.com/jackc/pgx/v5"
 
-	"github.com/dbrotation/dbrotation/integration/dbservers"
 	"github.com/dbrotation/dbrotation/integration/localaws"
 )
 
-// awsFunction does what AWS's rotation functions for PostgreSQL do, the one
-// for a single user and the one for alternating users, as far as Secrets
-// Manager and the database see it: the same calls, statements and documents.
-// It is written after their published behaviour and shares no code with them.
+// awsFunction does what AWS's rotation functions for PostgreSQL, MySQL and
+// MariaDB do, the one for a single user and the one for alternating users, as
+// far as Secrets Manager and the database see it: the same calls, statements and
+// documents. It is written after their published behaviour and shares no code
+// with them.
 //
 // https://github.com/aws-samples/aws-secrets-manager-rotation-lambdas
 type awsFunction struct {
 	stage       *stage
 	client      *secretsmanager.Client
+	engine      awsEngine
 	alternating bool
+}
+
+// awsEngine is in what AWS's functions for one engine differ from the others.
+type awsEngine interface {
+	// serves reports whether they take what a secret names as its engine.
+	serves(engine string) bool
+	// excluded are the characters that no password has.
+	excluded() string
+	// changeOwn is setSecret for a single user, in a session of the user's.
+	changeOwn(ctx context.Context, own session, pending awsDocument) error
+	// changeOther is setSecret for alternating users, in a session of an
+	// admin's.
+	changeOther(ctx context.Context, admin session, current, pending awsDocument) error
+}
+
+// awsEngine is that of the stage's server.
+func (s *stage) awsEngine() awsEngine {
+	switch s.server.Engine {
+	case "mysql":
+		return awsMySQL{}
+	case "mariadb":
+		return awsMariaDB{}
+	}
+	return awsPostgres{}
 }
 
 // stepHandler serves one event of a rotation.
@@ -41,7 +62,7 @@ type stepEvent struct{ Step, SecretId, ClientRequestToken string } //nolint:revi
 // awsFunction returns AWS's function with the role of a function of the stage.
 func (s *stage) awsFunction(role string, alternating bool) *awsFunction {
 	key, secret, session := s.aws.FunctionCredentials(role)
-	return &awsFunction{stage: s, alternating: alternating, client: secretsmanager.New(secretsmanager.Options{
+	return &awsFunction{stage: s, engine: s.awsEngine(), alternating: alternating, client: secretsmanager.New(secretsmanager.Options{
 		Region: region, BaseEndpoint: aws.String(s.aws.Endpoint()),
 		Credentials: credentials.NewStaticCredentialsProvider(key, secret, session),
 	})}
@@ -88,6 +109,23 @@ func (s *stage) mustRotateBy(name, arn string) {
 	if !s.opens(arn, "AWSCURRENT") {
 		s.t.Fatalf("after a rotation by %s, AWSCURRENT does not open the database", name)
 	}
+}
+
+// deliverSteps has a function serve the rotation that is pending, step by step,
+// as Secrets Manager does when it tries again.
+func (s *stage) deliverSteps(name, arn string) error {
+	s.t.Helper()
+	token := s.versionOf(arn, "AWSPENDING")
+	for _, step := range []string{"createSecret", "setSecret", "testSecret", "finishSecret"} {
+		event, err := json.Marshal(stepEvent{step, arn, token})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if err := s.aws.Invoke(s.t.Context(), region, name, event); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *awsFunction) handle(ctx context.Context, event []byte) error {
@@ -144,7 +182,7 @@ func (f *awsFunction) get(ctx context.Context, id, label, version string) (awsDo
 		return d, err
 	}
 	f.stage.planted.add(d.Password)
-	if d.Engine != "postgres" && d.Engine != "aurora-postgresql" {
+	if !f.engine.serves(d.Engine) {
 		return d, fmt.Errorf("no engine of this function: %q", d.Engine)
 	}
 	return d, nil
@@ -175,7 +213,7 @@ func (f *awsFunction) create(ctx context.Context, e stepEvent) error {
 	if !errors.As(err, &missing) {
 		return err
 	}
-	password, err := f.client.GetRandomPassword(ctx, &secretsmanager.GetRandomPasswordInput{ExcludeCharacters: aws.String(`:/@"'\`), PasswordLength: aws.Int64(32)})
+	password, err := f.client.GetRandomPassword(ctx, &secretsmanager.GetRandomPasswordInput{ExcludeCharacters: aws.String(f.engine.excluded()), PasswordLength: aws.Int64(32)})
 	if err != nil {
 		return err
 	}
@@ -205,7 +243,8 @@ func (f *awsFunction) set(ctx context.Context, e stepEvent) error {
 		return err
 	}
 	if conn := f.connect(ctx, pending); conn != nil {
-		return conn.Close(ctx)
+		conn.close()
+		return nil
 	}
 	if pending.Username != f.next(current.Username) || pending.Host != current.Host {
 		return errors.New("the pending version is not of the current one's account or host")
@@ -218,48 +257,29 @@ func (f *awsFunction) set(ctx context.Context, e stepEvent) error {
 		return errors.New("unable to log into the database with any secret")
 	}
 	if !f.alternating {
-		return f.alter(ctx, conn, fmt.Sprintf("ALTER USER %s WITH PASSWORD '%s'", quotedName(pending.Username), pending.Password))
+		defer conn.close()
+		return f.engine.changeOwn(ctx, conn, pending)
 	}
-	if err := conn.Close(ctx); err != nil {
-		return err
-	}
+	conn.close()
 	master, err := f.get(ctx, current.MasterARN, "AWSCURRENT", "")
 	if err != nil {
 		return err
 	}
-	if conn = f.connect(ctx, master); conn == nil {
+	admin := f.connect(ctx, master)
+	if admin == nil {
 		return errors.New("unable to log into the database with the master secret")
 	}
-	var exists bool
-	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = $1)", pending.Username).Scan(&exists); err != nil {
-		return errors.Join(err, conn.Close(ctx))
-	}
-	if exists {
-		return f.alter(ctx, conn, fmt.Sprintf("ALTER USER %s WITH PASSWORD '%s'", quotedName(pending.Username), pending.Password))
-	}
-	return f.alter(ctx, conn,
-		fmt.Sprintf("CREATE ROLE %s WITH LOGIN PASSWORD '%s'", quotedName(pending.Username), pending.Password),
-		fmt.Sprintf("GRANT %s TO %s", quotedName(current.Username), quotedName(pending.Username)))
-}
-
-// alter runs statements in one transaction and leaves.
-func (f *awsFunction) alter(ctx context.Context, conn *pgx.Conn, statements ...string) error {
-	_, err := conn.Exec(ctx, "BEGIN")
-	for _, statement := range append(statements, "COMMIT") {
-		if err == nil {
-			_, err = conn.Exec(ctx, statement)
-		}
-	}
-	return errors.Join(err, conn.Close(ctx))
+	defer admin.close()
+	return f.engine.changeOther(ctx, admin, current, pending)
 }
 
 // connect returns nil for whatever reason there is no connection.
-func (f *awsFunction) connect(ctx context.Context, d awsDocument) *pgx.Conn {
+func (f *awsFunction) connect(ctx context.Context, d awsDocument) session {
 	login := f.stage.server.Login(d.Username, d.Password)
 	if d.DBName != "" {
 		login.Database = d.DBName
 	}
-	conn, err := dbservers.Connect(ctx, login)
+	conn, err := f.stage.enter(ctx, login)
 	if err != nil {
 		return nil
 	}
@@ -275,8 +295,9 @@ func (f *awsFunction) test(ctx context.Context, e stepEvent) error {
 	if conn == nil {
 		return errors.New("unable to log into the database with the pending secret")
 	}
-	_, err = conn.Exec(ctx, "SELECT NOW()")
-	return errors.Join(err, conn.Close(ctx))
+	defer conn.close()
+	_, err = conn.rows(ctx, "SELECT NOW()")
+	return err
 }
 
 func (f *awsFunction) finish(ctx context.Context, e stepEvent) error {
@@ -294,147 +315,4 @@ func (f *awsFunction) finish(ctx context.Context, e stepEvent) error {
 		return err
 	}
 	return nil
-}
-
-func quotedName(name string) string { return pgx.Identifier{name}.Sanitize() }
-
-// pythonDumps returns a document as Python's json.dumps(json.loads(text))
-// writes it, with some top-level strings replaced: a blank after commas and
-// colons, everything beyond ASCII escaped, floats in their shortest form.
-//
-// https://docs.python.org/3/library/json.html
-func pythonDumps(text string, replace map[string]string) (string, error) {
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
-	var out strings.Builder
-	if err := pythonValue(&out, decoder, replace); err != nil {
-		return "", err
-	}
-	return out.String(), nil
-}
-
-func pythonValue(out *strings.Builder, decoder *json.Decoder, replace map[string]string) error {
-	token, err := decoder.Token()
-	if err != nil {
-		return err
-	}
-	switch token := token.(type) {
-	case json.Delim:
-		return pythonContainer(out, decoder, token, replace)
-	case string:
-		out.WriteString(pythonString(token))
-	case json.Number:
-		number, err := pythonNumber(token.String())
-		if err != nil {
-			return err
-		}
-		out.WriteString(number)
-	case bool:
-		out.WriteString(strconv.FormatBool(token))
-	case nil:
-		out.WriteString("null")
-	}
-	return nil
-}
-
-func pythonContainer(out *strings.Builder, decoder *json.Decoder, open json.Delim, replace map[string]string) error {
-	out.WriteString(open.String())
-	for first := true; decoder.More(); first = false {
-		if !first {
-			out.WriteString(", ")
-		}
-		if open == '[' {
-			if err := pythonValue(out, decoder, nil); err != nil {
-				return err
-			}
-			continue
-		}
-		token, err := decoder.Token()
-		if err != nil {
-			return err
-		}
-		key, isKey := token.(string)
-		if !isKey {
-			return errors.New("no key")
-		}
-		out.WriteString(pythonString(key) + ": ")
-		var value strings.Builder
-		if err := pythonValue(&value, decoder, nil); err != nil {
-			return err
-		}
-		if replaced, found := replace[key]; found {
-			out.WriteString(pythonString(replaced))
-		} else {
-			out.WriteString(value.String())
-		}
-	}
-	closing, err := decoder.Token()
-	if err != nil {
-		return err
-	}
-	fmt.Fprint(out, closing)
-	return nil
-}
-
-func pythonString(text string) string {
-	var out strings.Builder
-	out.WriteByte('"')
-	for _, r := range text {
-		if escaped, found := map[rune]string{'"': `\"`, '\\': `\\`, '\n': `\n`, '\r': `\r`, '\t': `\t`, '\f': `\f`, '\b': `\b`}[r]; found {
-			out.WriteString(escaped)
-			continue
-		}
-		switch {
-		case r < ' ' || '~' < r && r <= 0xffff:
-			fmt.Fprintf(&out, `\u%04x`, r)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
-		default:
-			out.WriteRune(r)
-		}
-	}
-	out.WriteByte('"')
-	return out.String()
-}
-
-// pythonNumber keeps integers, and gives floats the form of Python's repr.
-func pythonNumber(text string) (string, error) {
-	if !strings.ContainsAny(text, ".eE") {
-		return text, nil
-	}
-	number, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return "", err
-	}
-	scientific := strconv.FormatFloat(number, 'e', -1, 64)
-	_, exponent, _ := strings.Cut(scientific, "e")
-	if power, err := strconv.Atoi(exponent); err != nil || power < -4 || power >= 16 {
-		return scientific, err
-	}
-	plain := strconv.FormatFloat(number, 'f', -1, 64)
-	if !strings.Contains(plain, ".") {
-		plain += ".0"
-	}
-	return plain, nil
-}
-
-// TestDocumentsAsPythonWritesThem holds what Python 3 printed for
-// json.dumps(json.loads(...)).
-func TestDocumentsAsPythonWritesThem(t *testing.T) {
-	t.Parallel()
-	for _, row := range []struct{ name, text, want string }{
-		{"separators, and keys in their order", `{"b":1,"a":[1,2,{"c":null}],"d":{}}`, `{"b": 1, "a": [1, 2, {"c": null}], "d": {}}`},
-		{"everything beyond ASCII is escaped", `{"a":"é用😀\u007f<>&"}`, `{"a": "\u00e9\u7528\ud83d\ude00\u007f<>&"}`},
-		{"control characters", `{"a":"\n\t\r\f\b\u0001\"\\\/"}`, `{"a": "\n\t\r\f\b\u0001\"\\/"}`},
-		{"numbers", `[5432.0,5432,1.50,1e3,1e16,1e-5,0.0001,-0.0,123456789012345678901234567890]`, `[5432.0, 5432, 1.5, 1000.0, 1e+16, 1e-05, 0.0001, -0.0, 123456789012345678901234567890]`},
-		{"a name and a password are replaced at the top alone", `{"username":"x","n":{"username":"y"}}`, `{"username": "replaced", "n": {"username": "y"}}`},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			got, err := pythonDumps(row.text, map[string]string{"username": "replaced"})
-			if err != nil || got != row.want {
-				t.Errorf("%s (%v), want %s", got, err, row.want)
-			}
-		})
-	}
 }

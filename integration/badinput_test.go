@@ -34,7 +34,7 @@ func TestBadInput(t *testing.T) {
 		{name: "a secret that is not JSON", text: "just-a-password-planted", step: "createSecret", class: "invalid-secret", says: []string{"not a JSON object"}},
 		{name: "a secret that lacks fields", edit: without("engine", "host", "username"), step: "createSecret", class: "invalid-secret",
 			says: []string{"3 faults", `\"engine\" is missing`, `\"host\" is missing`, `\"username\" is missing`}},
-		{name: "an unknown engine", edit: with("engine", "oracle"), step: "createSecret", class: "invalid-secret", says: []string{`\"engine\"`, "aurora-postgresql, postgres"}},
+		{name: "an unknown engine", edit: with("engine", "oracle"), step: "createSecret", class: "invalid-secret", says: []string{`\"engine\"`, "aurora-mysql, aurora-postgresql, docdb, documentdb, mariadb, mongo, mysql, postgres, redshift"}},
 		{name: "a port of abc", edit: with("port", "abc"), step: "createSecret", class: "invalid-secret", says: []string{`\"port\" is \"abc\"`}},
 		{name: "several faults at once", edit: func(s *stage, document map[string]any) {
 			document["port"] = "abc"
@@ -43,7 +43,7 @@ func TestBadInput(t *testing.T) {
 			delete(document, "password")
 		}, step: "createSecret", class: "invalid-secret", says: []string{"5 faults", "port", "ssl", "hash", "strategy", "password"}},
 		{name: "a host that does not exist", edit: with("host", "nowhere.invalid"), step: "setSecret", class: "unreachable", says: []string{"nowhere.invalid"}},
-		{name: "a host where nothing listens", edit: func(s *stage, document map[string]any) { document["port"] = closedPort(s.t) }, step: "setSecret", class: "unreachable", says: []string{"refused"}},
+		{name: "a host where nothing listens", edit: func(s *stage, document map[string]any) { document["port"] = closedPort }, step: "setSecret", class: "unreachable", says: []string{"refused"}},
 		{name: "a host that never answers", edit: func(s *stage, document map[string]any) { document["port"] = silentPort(s.t) }, step: "setSecret", class: "unreachable", says: []string{"127.0.0.1"}},
 		{name: "a server without TLS", server: dbservers.PostgresOptions{Version: "15", NoTLS: true}, step: "setSecret", class: "tls", says: []string{"TLS", `\"ssl\": false`}},
 		{name: "an unknown authority", edit: func(s *stage, document map[string]any) { behindAnotherAuthority(s, document) }, step: "setSecret", class: "tls", says: []string{"SSL_ROOTS"}},
@@ -139,16 +139,9 @@ func (s *stage) value(arn, label string) string {
 	return aws.ToString(out.SecretString)
 }
 
-// closedPort returns a port at which nothing listens.
-func closedPort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return portOf(t, listener)
-}
+// closedPort is one at which nothing listens. A port that was free a moment ago
+// could be another test's by now.
+const closedPort = 1
 
 // silentPort returns a port that accepts connections and says nothing.
 func silentPort(t *testing.T) int {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/dbrotation/dbrotation/integration/dbservers"
+	"github.com/dbrotation/dbrotation/integration/dbservers/mysqlgate"
 	"github.com/dbrotation/dbrotation/integration/dbservers/wiregate"
 	"github.com/dbrotation/dbrotation/integration/localaws"
 )
@@ -27,52 +28,54 @@ type crashRow struct {
 	// secret makes a new account and its secret, and returns the secret's ARN.
 	secret func(s *stage) (arn string)
 	// wasClosed is true where the password before the rotation must not open
-	// the database after it.
+	// the database after it. Where it is false, that password must: at every
+	// moment, and in the end.
 	wasClosed bool
+	// incomplete says, where somebody can sign in as the pending twin, what it
+	// lacks of its sibling. It is nil where the turn is no twin's.
+	incomplete func(s *stage, arn string) (lacks string)
+	// forget drops an account and its twin, where a server slows down by those
+	// that it has.
+	forget func(s *stage, username string)
 }
 
 var crashMatrix = []crashRow{
-	{
-		name:  "postgres single",
-		start: startPostgresBehindAGate,
-		secret: func(s *stage) string {
-			return s.secret(s.document(s.account()))
-		},
-		wasClosed: true,
-	},
-	{
-		name:  "postgres single by an admin",
-		start: startPostgresBehindAGate,
-		secret: func(s *stage) string {
-			document := s.document(s.account())
-			s.adminSecret(document)
-			return s.secret(document)
-		},
-		wasClosed: true,
-	},
-	{
-		name:   "postgres alternating, the twin's first turn",
-		start:  startPostgresBehindAGate,
-		secret: func(s *stage) string { return s.alternatingSecret() },
-	},
-	{
-		name:  "postgres alternating, the canonical account's turn",
-		start: startPostgresBehindAGate,
-		secret: func(s *stage) string {
-			arn := s.alternatingSecret()
-			if err := s.rotate(arn); err != nil {
-				s.t.Fatal(err)
-			}
-			return arn
-		},
-	},
+	{name: "postgres single", start: startPostgresBehindAGate, secret: (*stage).singleSecret, wasClosed: true},
+	{name: "postgres single by an admin", start: startPostgresBehindAGate, secret: (*stage).singleSecretByAdmin, wasClosed: true},
+	{name: "postgres alternating, the twin's first turn", start: startPostgresBehindAGate, secret: (*stage).alternatingSecret},
+	{name: "postgres alternating, the canonical account's turn", start: startPostgresBehindAGate, secret: (*stage).alternatingSecretOfTheTwin},
 	{
 		name: "postgres alternating, a twin that AWS's function left is adopted",
 		start: func(t *testing.T) (*stage, databaseGate) {
 			t.Helper()
 			return startBehindAGate(t, map[string]string{"ADOPT": "reassign"})
 		},
-		secret: func(s *stage) string { return s.leftByAWS() },
+		secret: (*stage).leftByAWS,
+	},
+	{name: "mysql single", start: startMySQLBehindAGate, secret: (*stage).singleSecret, wasClosed: true},
+	{name: "mysql single by an admin", start: startMySQLBehindAGate, secret: (*stage).singleSecretByAdmin, wasClosed: true},
+	{name: "mysql dual-password", start: startMySQLBehindAGate, secret: (*stage).dualPasswordSecret},
+	{name: "mysql dual-password by an admin", start: startMySQLBehindAGate, secret: (*stage).dualPasswordSecretByAdmin},
+	{name: "mysql alternating, the twin's first turn", start: startMySQLBehindAGate, secret: (*stage).grantedSecret, incomplete: (*stage).lacksOfItsSibling},
+	{name: "mysql alternating, the canonical account's turn", start: startMySQLBehindAGate, secret: (*stage).alternatingSecretOfTheTwin},
+	{name: "mariadb single", start: startMariaDBBehindAGate, secret: (*stage).singleSecret, wasClosed: true},
+	{name: "mariadb single by an admin", start: startMariaDBBehindAGate, secret: (*stage).singleSecretByAdmin, wasClosed: true},
+	{name: "mariadb dual-password by an admin", start: startMariaDBBehindAGate, secret: (*stage).dualPasswordSecretByAdmin},
+	{name: "mariadb alternating, the twin's first turn", start: startMariaDBBehindAGate, secret: (*stage).grantedSecret, incomplete: (*stage).lacksOfItsSibling},
+	{name: "mariadb alternating, the canonical account's turn", start: startMariaDBBehindAGate, secret: (*stage).alternatingSecretOfTheTwin},
+	{name: "redshift single", start: startRedshiftBehindAGate, secret: (*stage).singleSecret, wasClosed: true},
+	{name: "redshift single by an admin", start: startRedshiftBehindAGate, secret: (*stage).singleSecretByAdmin, wasClosed: true},
+	{name: "redshift alternating, the twin's first turn", start: startRedshiftBehindAGate, secret: (*stage).redshiftSecretWithRights, incomplete: (*stage).redshiftTwinLacks},
+	{name: "redshift alternating, the canonical account's turn", start: startRedshiftBehindAGate, secret: (*stage).alternatingSecretOfTheTwin},
+	{name: "documentdb single", start: startDocumentDBBehindAGate, secret: (*stage).managerSecret, wasClosed: true, forget: (*stage).dropUsers},
+	{name: "documentdb single by an admin", start: startDocumentDBBehindAGate, secret: (*stage).singleSecretByAdmin, wasClosed: true, forget: (*stage).dropUsers},
+	{
+		name: "documentdb alternating, the twin's first turn", start: startDocumentDBBehindAGate,
+		secret: (*stage).documentdbSecretWithRoles, incomplete: (*stage).documentdbTwinLacks, forget: (*stage).dropUsers,
+	},
+	{
+		name: "documentdb alternating, the canonical account's turn", start: startDocumentDBBehindAGate,
+		secret: (*stage).alternatingSecretOfTheTwin, forget: (*stage).dropUsers,
 	},
 }
 
@@ -107,15 +110,36 @@ func (s *stage) leftByAWS() (arn string) {
 type databaseGate interface {
 	// Reset forgets calls and faults.
 	Reset()
-	// Recorded names the calls since Reset, in order.
-	Recorded() []string
-	// FailBefore cuts the nth call off before the server sees it, FailAfter
-	// after the server did it, without its answer.
-	FailBefore(nth int) (fired func() bool)
-	FailAfter(nth int) (fired func() bool)
-	// KillBefore and KillAfter call kill there instead, and answer nothing.
-	KillBefore(nth int, kill func()) (fired func() bool)
-	KillAfter(nth int, kill func()) (fired func() bool)
+	// Recorded are the calls since Reset: those that were answered in their
+	// order, and then the quits in theirs.
+	Recorded() []databaseCall
+	// Fail cuts a call off, or calls act there and answers nothing, before the
+	// server sees it or after the server did it.
+	Fail(call databaseCall, kind wiregate.FaultKind, act func()) (fired func() bool)
+}
+
+// databaseCall is a sign-in or a statement, the nth of both, or the nth quit.
+type databaseCall struct {
+	name string
+	nth  int
+	quit bool
+}
+
+// needed reports whether the step cannot end well without the call. Nobody waits
+// for what comes of a quit; and what a driver says for order's sake, after the
+// change, may fail.
+func (c databaseCall) needed() bool {
+	return !c.quit && !strings.Contains(c.name, "DISCARD OLD PASSWORD")
+}
+
+// alternatingSecretOfTheTwin is alternatingSecret after the twin's first turn.
+func (s *stage) alternatingSecretOfTheTwin() (arn string) {
+	s.t.Helper()
+	arn = s.alternatingSecret()
+	if err := s.rotate(arn); err != nil {
+		s.t.Fatal(err)
+	}
+	return arn
 }
 
 func startPostgresBehindAGate(t *testing.T) (*stage, databaseGate) {
@@ -125,42 +149,107 @@ func startPostgresBehindAGate(t *testing.T) (*stage, databaseGate) {
 
 func startBehindAGate(t *testing.T, env map[string]string) (*stage, databaseGate) {
 	t.Helper()
-	server := sharedPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
+	return behindAPostgresGate(t, sharedPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true}), env)
+}
+
+func startRedshiftBehindAGate(t *testing.T) (*stage, databaseGate) {
+	t.Helper()
+	return behindAPostgresGate(t, sharedRedshift(t, dbservers.RedshiftOptions{Plaintext: true}), map[string]string{"CREATE_TWINS": "true"})
+}
+
+func behindAPostgresGate(t *testing.T, server *dbservers.Server, env map[string]string) (*stage, databaseGate) {
+	t.Helper()
 	gate := newGate(t, server)
-	return newStage(t, stageOptions{server: server, gate: gate, env: env}), postgresGate{gate}
+	return newStage(t, stageOptions{server: server, gate: gate, env: env}), faultyGate{reset: gate.Reset, inject: gate.Inject, recorded: func() (names []string) {
+		for _, call := range gate.Calls() {
+			names = append(names, named(call.Kind, call.Text))
+		}
+		return names
+	}}
 }
 
-type postgresGate struct{ *wiregate.Gate }
+func startMySQLBehindAGate(t *testing.T) (*stage, databaseGate) {
+	t.Helper()
+	return behindAMySQLGate(t, sharedMySQL(t, dbservers.MySQLOptions{Plaintext: true}))
+}
 
-func (g postgresGate) Recorded() []string {
-	var names []string
-	for _, call := range g.Calls() {
-		text := call.Kind
-		if call.Text != "" {
-			text = strings.Join(strings.Fields(call.Text), " ")
+func startMariaDBBehindAGate(t *testing.T) (*stage, databaseGate) {
+	t.Helper()
+	return behindAMySQLGate(t, sharedMariaDB(t, dbservers.MariaDBOptions{Plaintext: true}))
+}
+
+func behindAMySQLGate(t *testing.T, server *dbservers.Server) (*stage, databaseGate) {
+	t.Helper()
+	gate := newMySQLGate(t, server)
+	list := func(calls []mysqlgate.Call) (names []string) {
+		for _, call := range calls {
+			names = append(names, named(call.Kind, call.Text))
 		}
-		if len(text) > 60 {
-			text = text[:60] + "..."
-		}
-		names = append(names, text)
+		return names
 	}
-	return names
+	return newStage(t, stageOptions{server: server, gate: gate, env: map[string]string{"CREATE_TWINS": "true"}}), faultyGate{
+		reset: gate.Reset, inject: gate.Inject, injectAtQuit: gate.InjectAtQuit,
+		recorded: func() []string { return list(gate.Calls()) },
+		quits:    func() []string { return list(gate.Quits()) },
+	}
 }
 
-func (g postgresGate) FailBefore(nth int) func() bool {
-	return g.Inject(wiregate.Fault{Kind: wiregate.CutBefore, Nth: nth})
+func startDocumentDBBehindAGate(t *testing.T) (*stage, databaseGate) {
+	t.Helper()
+	server := sharedDocumentDB(t, dbservers.DocumentDBOptions{Plaintext: true})
+	gate := newMongoGate(t, server)
+	return newStage(t, stageOptions{server: server, gate: gate, env: map[string]string{"CREATE_TWINS": "true"}}), faultyGate{
+		reset: gate.Reset, inject: gate.Inject,
+		recorded: func() (names []string) {
+			for _, call := range gate.Calls() {
+				names = append(names, named(call.Kind, call.Text))
+			}
+			return names
+		},
+	}
 }
 
-func (g postgresGate) FailAfter(nth int) func() bool {
-	return g.Inject(wiregate.Fault{Kind: wiregate.CutAfter, Nth: nth})
+// named names a call of the database in a line.
+func named(kind, text string) string {
+	if text == "" {
+		return kind
+	}
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > 60 {
+		text = text[:60] + "..."
+	}
+	return text
 }
 
-func (g postgresGate) KillBefore(nth int, kill func()) func() bool {
-	return g.Inject(wiregate.Fault{Kind: wiregate.HoldBefore, Nth: nth, Act: kill})
+// faultyGate makes a databaseGate of a gate of any engine. One that counts no
+// quits leaves those fields nil.
+type faultyGate struct {
+	reset                func()
+	inject, injectAtQuit func(wiregate.Fault) (fired func() bool)
+	recorded, quits      func() []string
 }
 
-func (g postgresGate) KillAfter(nth int, kill func()) func() bool {
-	return g.Inject(wiregate.Fault{Kind: wiregate.HoldAfter, Nth: nth, Act: kill})
+func (g faultyGate) Reset() { g.reset() }
+
+func (g faultyGate) Recorded() (calls []databaseCall) {
+	for n, name := range g.recorded() {
+		calls = append(calls, databaseCall{name: fmt.Sprintf("database %d %s", n, name), nth: n})
+	}
+	if g.quits == nil {
+		return calls
+	}
+	for n, name := range g.quits() {
+		calls = append(calls, databaseCall{name: fmt.Sprintf("database, %s %d", name, n), nth: n, quit: true})
+	}
+	return calls
+}
+
+func (g faultyGate) Fail(call databaseCall, kind wiregate.FaultKind, act func()) (fired func() bool) {
+	inject := g.inject
+	if call.quit {
+		inject = g.injectAtQuit
+	}
+	return inject(wiregate.Fault{Kind: kind, Nth: call.nth, Act: act})
 }
 
 // crash is one way in which one call of a rotation goes wrong.
@@ -208,7 +297,7 @@ func TestCrashMatrix(t *testing.T) {
 // stagesPerRow is how many stages share a row's crashes. Most of the time is
 // spent in the pauses between the SDK's tries, so there are more of them than
 // processors.
-const stagesPerRow = 4
+const stagesPerRow = 5
 
 // record rotates once without a fault and makes of every call that it sees
 // the ways in which that call can fail.
@@ -220,6 +309,7 @@ func record(t *testing.T, s *stage, gate databaseGate, row crashRow) []crash {
 	if err := s.rotate(arn); err != nil {
 		t.Fatalf("%v\n%s", err, s.aws.FunctionLog(function))
 	}
+	calls := gate.Recorded()
 	var crashes []crash
 	add := func(name string, mustRetry bool, inject func(*stage, databaseGate) func() bool) {
 		crashes = append(crashes, crash{name: name, inject: inject, mustRetry: mustRetry})
@@ -253,16 +343,30 @@ func record(t *testing.T, s *stage, gate databaseGate, row crashRow) []crash {
 			reads++
 		}
 	}
-	kill := func(s *stage) func() { return func() { s.aws.KillFunction(function) } }
-	for n, name := range gate.Recorded() {
-		name = fmt.Sprintf("database %d %s", n, name)
-		add(name+" is cut off", true, func(_ *stage, g databaseGate) func() bool { return g.FailBefore(n) })
-		add(name+" loses its answer", true, func(_ *stage, g databaseGate) func() bool { return g.FailAfter(n) })
-		add(name+" is where the function is killed", true, func(s *stage, g databaseGate) func() bool { return g.KillBefore(n, kill(s)) })
-		add(name+" is the last the function does", true, func(s *stage, g databaseGate) func() bool { return g.KillAfter(n, kill(s)) })
+	for _, call := range calls {
+		for _, way := range []struct {
+			name      string
+			kind      wiregate.FaultKind
+			kills     bool
+			mustRetry bool
+		}{
+			{"is cut off", wiregate.CutBefore, false, call.needed()},
+			{"loses its answer", wiregate.CutAfter, false, call.needed()},
+			// A quit may be the last that a step does.
+			{"is where the function is killed", wiregate.HoldBefore, true, !call.quit},
+			{"is the last the function does", wiregate.HoldAfter, true, !call.quit},
+		} {
+			add(call.name+" "+way.name, way.mustRetry, func(s *stage, g databaseGate) func() bool {
+				var kill func()
+				if way.kills {
+					kill = func() { s.aws.KillFunction(function) }
+				}
+				return g.Fail(call, way.kind, kill)
+			})
+		}
 	}
-	if nth < 8 || len(gate.Recorded()) < 2 {
-		t.Fatalf("recorded %d calls of Secrets Manager and %d of the database", nth, len(gate.Recorded()))
+	if nth < 8 || len(calls) < 2 {
+		t.Fatalf("recorded %d calls of Secrets Manager and %d of the database", nth, len(calls))
 	}
 	return crashes
 }
@@ -273,11 +377,23 @@ func survive(t *testing.T, s *stage, gate databaseGate, row crashRow, crash cras
 	s.t = t
 	arn := row.secret(s)
 	username, first := s.credential(arn, "AWSCURRENT")
+	if row.forget != nil {
+		defer row.forget(s, strings.TrimSuffix(username, "_clone"))
+	}
 	s.aws.ClearFaults()
 	gate.Reset()
 
-	var lockedOut atomic.Int32
-	remove := watch(s, arn, func(localaws.Invocation) {
+	var lockedOut, closed atomic.Int32
+	var halfMade atomic.Value
+	remove := watch(s, arn, func(invocation localaws.Invocation) {
+		if row.incomplete != nil && invocation.Step == "setSecret" {
+			if lacks := row.incomplete(s, arn); lacks != "" {
+				halfMade.Store(lacks)
+			}
+		}
+		if !row.wasClosed && !s.accepts(username, first) {
+			closed.Add(1)
+		}
 		if !s.opens(arn, "AWSCURRENT") && !s.opens(arn, "AWSPENDING") {
 			lockedOut.Add(1)
 		}
@@ -295,6 +411,9 @@ func survive(t *testing.T, s *stage, gate databaseGate, row crashRow, crash cras
 	if err != nil {
 		t.Fatalf("the rotation did not converge: %v\n%s", err, s.aws.FunctionLog(function))
 	}
+	if lacks := halfMade.Load(); lacks != nil {
+		t.Errorf("there was a moment at which the twin opened the database, and was not its sibling's equal:\n%s", lacks)
+	}
 	if lockedOut.Load() > 0 {
 		t.Error("there was a moment at which no labelled credential opened the database")
 	}
@@ -307,8 +426,11 @@ func survive(t *testing.T, s *stage, gate databaseGate, row crashRow, crash cras
 	if s.password(arn, "AWSCURRENT") == first {
 		t.Error("the password did not change")
 	}
-	if row.wasClosed && s.accepts(username, first) {
-		t.Error("the password from before the rotation still opens the database")
+	if closed.Load() > 0 {
+		t.Error("there was a moment at which the password from before the rotation did not open the database")
+	}
+	if open := s.accepts(username, first); open == row.wasClosed {
+		t.Errorf("the password from before the rotation opens the database: %t", open)
 	}
 }
 

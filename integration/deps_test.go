@@ -37,7 +37,7 @@ var importRules = []importRule{
 		of:   module + "/rotator",
 		never: []string{
 			"database/sql", "github.com/jackc/pgx", "github.com/go-sql-driver/mysql", "go.mongodb.org/mongo-driver",
-			module + "/dbdrivers/engines", module + "/dbdrivers/postgres",
+			module + "/dbdrivers/engines", module + "/dbdrivers/postgres", module + "/dbdrivers/mysql",
 		},
 	},
 	{

@@ -158,48 +158,109 @@ func TestNoPasswordComesFromAPredictableSource(t *testing.T) {
 	}
 }
 
+// newestServers are the newest of each engine.
+var newestServers = []sharedServer{
+	{"postgres", func(t *testing.T) *dbservers.Server {
+		return sharedPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
+	}},
+	{"mysql", func(t *testing.T) *dbservers.Server {
+		return sharedMySQL(t, dbservers.MySQLOptions{Plaintext: true})
+	}},
+	{"mariadb", func(t *testing.T) *dbservers.Server {
+		return sharedMariaDB(t, dbservers.MariaDBOptions{Plaintext: true})
+	}},
+}
+
+// setByHand changes an account's password behind the secret's back.
+func (s *stage) setByHand(username string) {
+	s.t.Helper()
+	if s.server.Engine == "postgres" {
+		s.exec("ALTER ROLE " + username + " PASSWORD 'set by hand'")
+		return
+	}
+	s.exec("ALTER USER " + username + " IDENTIFIED BY 'set by hand'")
+}
+
+// exists reports whether the server has an account.
+func (s *stage) exists(username string) bool {
+	s.t.Helper()
+	if s.server.Engine == "postgres" {
+		return len(s.table("SELECT FROM pg_roles WHERE rolname = $1", username)) > 0
+	}
+	return len(s.table("SELECT user FROM mysql.user WHERE user = ?", username)) > 0
+}
+
 // TestSecretsAsPeopleHaveThem rotates documents that AWS's console, its SDKs,
 // CloudFormation and people's scripts have written. Nothing but the password
 // may differ afterwards, byte by byte.
 func TestSecretsAsPeopleHaveThem(t *testing.T) {
 	t.Parallel()
-	server := sharedPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
-	for _, row := range []struct{ name, text string }{
-		{"the console's, for Aurora", `{"username":"USER","password":"PASSWORD","engine":"aurora-postgresql","host":"HOST","port":PORT,"dbname":"DATABASE","dbClusterIdentifier":"prod"}`},
-		{"CloudFormation's, whose numbers are text", `{"dbClusterIdentifier":"prod","password":"PASSWORD","dbname":"DATABASE","engine":"postgres","port":"PORT","host":"HOST","username":"USER"}`},
-		{"Python's", `{"engine": "postgres", "host": "HOST", "username": "USER", "password": "PASSWORD", "dbname": "DATABASE", "port": PORT, "ssl": true, "note": "\u00e4\u20ac"}`},
-		{"with the flags as text", `{"engine":"postgres","host":"HOST","port":"PORT","username":"USER","password":"PASSWORD","dbname":"DATABASE","ssl":"true"}`},
-		{"with fields that are empty", `{"engine":"postgres","host":"HOST","port":PORT,"username":"USER","password":"PASSWORD","dbname":"DATABASE","masterarn":null,"ssl":null,"description":""}`},
-		{"by hand, with what an application keeps beside", "{\n\t\"url\": \"postgres://HOST:PORT/DATABASE\",\n\t\"pool\": {\"max\": 1e1, \"password\": \"no\"},\n\t\"id\": 12345678901234567890, \"rate\": 1.50,\n" +
-			"\t\"engine\": \"postgres\", \"host\": \"HOST\", \"port\": PORT,\n\t\"username\": \"USER\", \"password\": \"PASSWORD\", \"dbname\": \"DATABASE\"\n}\n"},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			s := newStage(t, stageOptions{server: server})
-			username, first := s.account()
-			text := strings.NewReplacer("USER", username, "HOST", s.host, "PORT", fmt.Sprint(s.port), "DATABASE", server.Database).Replace(row.text)
-			arn := s.secretText(strings.Replace(text, "PASSWORD", first, 1))
-			if err := s.rotate(arn); err != nil {
-				t.Fatalf("%v\n%s", err, s.aws.FunctionLog(function))
-			}
-			if !s.opens(arn, "AWSCURRENT") || s.accepts(username, first) {
-				t.Error("AWSCURRENT does not open the database, or the old password does")
-			}
-			// The document's own text holds the new password as it is: none of
-			// its characters needs an escape in JSON.
-			if after := s.value(arn, "AWSCURRENT"); after != strings.Replace(text, "PASSWORD", s.password(arn, "AWSCURRENT"), 1) {
-				t.Error("the document changed in more than its password")
-			}
-		})
+	// The names of Aurora, where there is one.
+	aurora := map[string]string{"postgres": "aurora-postgresql", "mysql": "aurora-mysql", "mariadb": "mariadb"}
+	rows := []struct{ name, text string }{
+		{"the console's, for Aurora", `{"username":"USER","password":"PASSWORD","engine":"ALIAS","host":"HOST","port":PORT,"dbname":"DATABASE","dbClusterIdentifier":"prod"}`},
+		{"CloudFormation's, whose numbers are text", `{"dbClusterIdentifier":"prod","password":"PASSWORD","dbname":"DATABASE","engine":"ENGINE","port":"PORT","host":"HOST","username":"USER"}`},
+		{"Python's", `{"engine": "ENGINE", "host": "HOST", "username": "USER", "password": "PASSWORD", "dbname": "DATABASE", "port": PORT, "ssl": true, "note": "\u00e4\u20ac"}`},
+		{"with the flags as text", `{"engine":"ENGINE","host":"HOST","port":"PORT","username":"USER","password":"PASSWORD","dbname":"DATABASE","ssl":"true"}`},
+		{"with fields that are empty", `{"engine":"ENGINE","host":"HOST","port":PORT,"username":"USER","password":"PASSWORD","dbname":"DATABASE","masterarn":null,"ssl":null,"description":""}`},
+		{"by hand, with what an application keeps beside", "{\n\t\"url\": \"ENGINE://HOST:PORT/DATABASE\",\n\t\"pool\": {\"max\": 1e1, \"password\": \"no\"},\n\t\"id\": 12345678901234567890, \"rate\": 1.50,\n" +
+			"\t\"engine\": \"ENGINE\", \"host\": \"HOST\", \"port\": PORT,\n\t\"username\": \"USER\", \"password\": \"PASSWORD\", \"dbname\": \"DATABASE\"\n}\n"},
+		{"with no database", `{"engine":"ENGINE","host":"HOST","port":PORT,"username":"USER","password":"PASSWORD"}`},
+	}
+	for _, at := range newestServers {
+		for _, row := range rows {
+			t.Run(at.name+" "+row.name, func(t *testing.T) {
+				t.Parallel()
+				s := newStage(t, stageOptions{server: at.shared(t)})
+				username, first := s.account()
+				text := strings.NewReplacer("USER", username, "HOST", s.host, "PORT", fmt.Sprint(s.port), "DATABASE", s.server.Database,
+					"ENGINE", s.server.Engine, "ALIAS", aurora[s.server.Engine]).Replace(row.text)
+				arn := s.secretText(strings.Replace(text, "PASSWORD", first, 1))
+				if err := s.rotate(arn); err != nil {
+					t.Fatalf("%v\n%s", err, s.aws.FunctionLog(function))
+				}
+				if !s.opens(arn, "AWSCURRENT") || s.accepts(username, first) {
+					t.Error("AWSCURRENT does not open the database, or the old password does")
+				}
+				// The document's own text holds the new password as it is: none of
+				// its characters needs an escape in JSON.
+				if after := s.value(arn, "AWSCURRENT"); after != strings.Replace(text, "PASSWORD", s.password(arn, "AWSCURRENT"), 1) {
+					t.Error("the document changed in more than its password")
+				}
+			})
+		}
 	}
 }
 
 // TestAWrongPasswordIsNotTriedWithoutTLS: a function that takes every failure
-// for missing TLS tries each password once more, in plaintext. This server
+// for missing TLS tries each password once more, in plaintext. These servers
 // would let it.
 func TestAWrongPasswordIsNotTriedWithoutTLS(t *testing.T) {
 	t.Parallel()
-	server := startPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		notTriedWithoutTLS(t, startPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true}), func(s *stage, mark int, _ ...string) (came, failed, newMark int) {
+			log, newMark := s.serverLog(mark)
+			return strings.Count(log, "connection received"), len(authFailed.FindAllString(log, -1)), newMark
+		})
+	})
+	family := func(s *stage, _ int, users ...string) (came, failed, newMark int) {
+		counted := s.signIns(users...)
+		return counted.Accepted + counted.Refused, counted.Refused, 0
+	}
+	t.Run("mysql", func(t *testing.T) {
+		t.Parallel()
+		notTriedWithoutTLS(t, startMySQL(t, dbservers.MySQLOptions{Plaintext: true}), family)
+	})
+	t.Run("mariadb", func(t *testing.T) {
+		t.Parallel()
+		notTriedWithoutTLS(t, startMariaDB(t, dbservers.MariaDBOptions{Plaintext: true}), family)
+	})
+}
+
+// notTriedWithoutTLS counts the sign-ins to a server by its own log: since a
+// mark, or those of users that nobody else has.
+func notTriedWithoutTLS(t *testing.T, server *dbservers.Server, count func(s *stage, mark int, users ...string) (came, failed, newMark int)) {
 	for _, strategy := range []string{"", "single", "alternating"} {
 		s := newStage(t, stageOptions{server: server, tries: 1, env: map[string]string{"CREATE_TWINS": "true"}})
 		username, _ := s.account()
@@ -210,12 +271,11 @@ func TestAWrongPasswordIsNotTriedWithoutTLS(t *testing.T) {
 			s.byStrategy(strategy, document)
 		}
 		arn := s.secret(document)
-		_, mark := s.serverLog(0)
+		_, _, mark := count(s, 0, username, username+"_clone")
 		s.failsAs(arn, "nothing-opens")
-		log, _ := s.serverLog(mark)
 		// Current and pending; there is no previous version.
-		if came, failed := strings.Count(log, "connection received"), len(authFailed.FindAllString(log, -1)); came != 2 || failed != 2 {
-			t.Errorf("strategy %q: %d connections and %d failed sign-ins, want 2 of each:\n%s", strategy, came, failed, log)
+		if came, failed, _ := count(s, mark, username, username+"_clone"); came != 2 || failed != 2 {
+			t.Errorf("strategy %q: %d sign-ins and %d that failed, want 2 of each", strategy, came, failed)
 		}
 	}
 }
@@ -292,7 +352,7 @@ func TestTheOtherAccountCarriesTheTurn(t *testing.T) {
 						t.Fatalf("%v\n%s", err, s.aws.FunctionLog(function))
 					}
 				}
-				s.exec("ALTER ROLE " + app + broken + " PASSWORD 'set by hand'")
+				s.setByHand(app + broken)
 				if s.opens(arn, "AWSCURRENT") || !s.opens(arn, "AWSPREVIOUS") {
 					t.Fatal("the story needs a current credential that is refused, and a previous one that opens")
 				}
@@ -305,6 +365,44 @@ func TestTheOtherAccountCarriesTheTurn(t *testing.T) {
 						t.Errorf("AWSCURRENT does not open the database after turn %d", turn)
 					}
 				}
+				if !s.opens(arn, "AWSPREVIOUS") || s.accepts(app+broken, "set by hand") {
+					t.Error("the account that was broken was not mended")
+				}
+			})
+		}
+	}
+}
+
+// TestTheOperatorsLeaveMendsARefusedCurrent is the same at a server that may lock
+// an account after refusals: AWSPREVIOUS is not tried after two of them. The
+// rotation fails without a change, as AWS's function's does, until the operator
+// lets the admin set the password.
+func TestTheOperatorsLeaveMendsARefusedCurrent(t *testing.T) {
+	t.Parallel()
+	for _, at := range newestServers[1:] {
+		for turns, broken := range map[int]string{1: "_clone", 2: ""} {
+			t.Run(fmt.Sprintf("%s app%s is broken", at.name, broken), func(t *testing.T) {
+				t.Parallel()
+				s := newStage(t, stageOptions{server: at.shared(t), tries: 1, env: map[string]string{"CREATE_TWINS": "true"}})
+				const resetting = "resetting"
+				s.addExecutable(resetting, executable, map[string]string{"ADMIN_MAY_RESET": "true"})
+				arn := s.alternatingSecret()
+				app, _ := s.credential(arn, "AWSCURRENT")
+				for range turns {
+					s.mustRotateBy(function, arn)
+				}
+				s.setByHand(app + broken)
+				s.failsAs(arn, "nothing-opens", "ADMIN_MAY_RESET", "Nothing was changed")
+				if !s.accepts(app+broken, "set by hand") || !s.opens(arn, "AWSPREVIOUS") || s.opens(arn, "AWSPENDING") {
+					t.Error("a password changed")
+				}
+				if err := s.deliverSteps(resetting, arn); err != nil {
+					t.Fatalf("%v\n%s", err, s.aws.FunctionLog(resetting))
+				}
+				if !s.opens(arn, "AWSCURRENT") {
+					t.Error("AWSCURRENT does not open the database")
+				}
+				s.mustRotateBy(function, arn)
 				if !s.opens(arn, "AWSPREVIOUS") || s.accepts(app+broken, "set by hand") {
 					t.Error("the account that was broken was not mended")
 				}
@@ -339,44 +437,45 @@ func TestAPreviousRotationIsNotComplete(t *testing.T) {
 			}
 		}},
 	} {
-		for _, strategy := range []string{"", "single", "alternating"} {
-			t.Run(row.name+" "+strategy, func(t *testing.T) {
-				t.Parallel()
-				server := sharedPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
-				s := newStage(t, stageOptions{server: server, tries: 1, env: map[string]string{"CREATE_TWINS": "true"}})
-				document := s.document(s.account())
-				calls := 5 // of createSecret and setSecret
-				if strategy != "" {
-					s.byStrategy(strategy, document)
-					calls++
-				}
-				arn := s.secret(document)
-				// testSecret never ends, so the database has what is pending.
-				s.aws.Inject(localaws.Fault{Kind: localaws.KillBefore, Function: function, Skip: calls, Times: -1})
-				if err := s.rotate(arn); err == nil {
-					t.Fatal("the rotation went through")
-				}
-				s.aws.ClearFaults()
-				if !s.opens(arn, "AWSPENDING") {
-					t.Fatal("AWSPENDING does not open the database, or its label is gone")
-				}
-				_, err := s.client.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: &arn})
-				if err == nil || !strings.Contains(err.Error(), "A previous rotation isn't complete") {
-					t.Fatalf("error %v", err)
-				}
-				row.out(s, arn)
-				if !s.opens(arn, "AWSCURRENT") {
-					t.Error("AWSCURRENT does not open the database")
-				}
-				for range 2 {
-					if err := s.rotate(arn); err != nil {
-						t.Fatalf("the next rotation: %v\n%s", err, s.aws.FunctionLog(function))
+		for _, at := range newestServers {
+			for _, strategy := range []string{"", "single", "alternating"} {
+				t.Run(at.name+" "+row.name+" "+strategy, func(t *testing.T) {
+					t.Parallel()
+					s := newStage(t, stageOptions{server: at.shared(t), tries: 1, env: map[string]string{"CREATE_TWINS": "true"}})
+					document := s.document(s.account())
+					calls := 5 // of createSecret and setSecret
+					if strategy != "" {
+						s.byStrategy(strategy, document)
+						calls++
 					}
+					arn := s.secret(document)
+					// testSecret never ends, so the database has what is pending.
+					s.aws.Inject(localaws.Fault{Kind: localaws.KillBefore, Function: function, Skip: calls, Times: -1})
+					if err := s.rotate(arn); err == nil {
+						t.Fatal("the rotation went through")
+					}
+					s.aws.ClearFaults()
+					if !s.opens(arn, "AWSPENDING") {
+						t.Fatal("AWSPENDING does not open the database, or its label is gone")
+					}
+					_, err := s.client.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: &arn})
+					if err == nil || !strings.Contains(err.Error(), "A previous rotation isn't complete") {
+						t.Fatalf("error %v", err)
+					}
+					row.out(s, arn)
 					if !s.opens(arn, "AWSCURRENT") {
-						t.Error("AWSCURRENT does not open the database after the next rotation")
+						t.Error("AWSCURRENT does not open the database")
 					}
-				}
-			})
+					for range 2 {
+						if err := s.rotate(arn); err != nil {
+							t.Fatalf("the next rotation: %v\n%s", err, s.aws.FunctionLog(function))
+						}
+						if !s.opens(arn, "AWSCURRENT") {
+							t.Error("AWSCURRENT does not open the database after the next rotation")
+						}
+					}
+				})
+			}
 		}
 	}
 }
@@ -396,37 +495,32 @@ func (s *stage) versionOf(arn, label string) string {
 // no twin yet.
 func TestANewScheduleMakesNoTwin(t *testing.T) {
 	t.Parallel()
-	server := sharedPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
-	s := newStage(t, stageOptions{server: server, tries: 1, env: map[string]string{"CREATE_TWINS": "true"}})
-	arn := s.alternatingSecret()
-	before := s.value(arn, "AWSCURRENT")
-	app, _ := s.credential(arn, "AWSCURRENT")
-	if _, err := s.client.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{
-		SecretId: &arn, RotationLambdaARN: aws.String(localaws.FunctionARN(region, function)), RotateImmediately: aws.Bool(false),
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.aws.WaitForRotation(t.Context(), region, arn); err != nil {
-		t.Fatalf("%v\n%s", err, s.aws.FunctionLog(function))
-	}
-	var exists bool
-	conn, err := server.ConnectSuperuser(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
-	if err := conn.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", app+"_clone").Scan(&exists); err != nil {
-		t.Fatal(err)
-	}
-	if exists || s.value(arn, "AWSCURRENT") != before || !s.opens(arn, "AWSCURRENT") {
-		t.Errorf("the twin exists: %v; or AWSCURRENT changed, or does not open the database", exists)
-	}
-	if log := s.aws.FunctionLog(function); !strings.Contains(log, `"step":"testSecret"`) {
-		t.Errorf("testSecret was not called:\n%s", log)
+	for _, at := range newestServers {
+		t.Run(at.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, stageOptions{server: at.shared(t), tries: 1, env: map[string]string{"CREATE_TWINS": "true"}})
+			arn := s.alternatingSecret()
+			before := s.value(arn, "AWSCURRENT")
+			app, _ := s.credential(arn, "AWSCURRENT")
+			if _, err := s.client.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{
+				SecretId: &arn, RotationLambdaARN: aws.String(localaws.FunctionARN(region, function)), RotateImmediately: aws.Bool(false),
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.aws.WaitForRotation(t.Context(), region, arn); err != nil {
+				t.Fatalf("%v\n%s", err, s.aws.FunctionLog(function))
+			}
+			if s.exists(app+"_clone") || s.value(arn, "AWSCURRENT") != before || !s.opens(arn, "AWSCURRENT") {
+				t.Error("the twin exists, or AWSCURRENT changed, or does not open the database")
+			}
+			if log := s.aws.FunctionLog(function); !strings.Contains(log, `"step":"testSecret"`) {
+				t.Errorf("testSecret was not called:\n%s", log)
+			}
+		})
 	}
 }
 
-// TestAnApplicationHoldsAllItsConnections: the account's CONNECTION LIMIT is
+// TestAnApplicationHoldsAllItsConnections: the account's limit of them is
 // used up by its own application. Whether the rotation goes through or waits,
 // the application's next sign-in with AWSCURRENT must not fail for it.
 func TestAnApplicationHoldsAllItsConnections(t *testing.T) {
@@ -439,31 +533,39 @@ func TestAnApplicationHoldsAllItsConnections(t *testing.T) {
 		{"an admin changes its one password", "single", false},
 		{"two accounts take turns", "alternating", true},
 	} {
-		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			server := sharedPostgres(t, dbservers.PostgresOptions{Version: "18", Plaintext: true})
-			s := newStage(t, stageOptions{server: server, tries: 1, env: map[string]string{"CREATE_TWINS": "true"}})
-			username, first := s.account()
-			document := s.document(username, first)
-			if row.strategy != "" {
-				s.byStrategy(row.strategy, document)
-			}
-			arn := s.secret(document)
-			s.exec("ALTER ROLE " + username + " CONNECTION LIMIT 1")
-			conn := s.as(arn, "AWSCURRENT")
-			if row.rotates {
-				if err := s.rotate(arn); err != nil {
-					t.Fatalf("%v\n%s", err, s.aws.FunctionLog(function))
+		for _, at := range newestServers {
+			t.Run(at.name+" "+row.name, func(t *testing.T) {
+				t.Parallel()
+				limit, none, named := "ALTER ROLE %s CONNECTION LIMIT %d", -1, "CONNECTION LIMIT"
+				if at.name != "postgres" {
+					limit, none, named = "ALTER USER %s WITH MAX_USER_CONNECTIONS %d", 0, "max_user_connections"
 				}
-			} else {
-				s.failsAs(arn, "barred", "CONNECTION LIMIT")
-			}
-			if err := conn.Close(t.Context()); err != nil {
-				t.Error(err)
-			}
-			if !s.opens(arn, "AWSCURRENT") || !s.accepts(username, first) {
-				t.Error("AWSCURRENT does not open the database, or what the application holds does not")
-			}
-		})
+				s := newStage(t, stageOptions{server: at.shared(t), tries: 1, env: map[string]string{"CREATE_TWINS": "true"}})
+				username, first := s.account()
+				document := s.document(username, first)
+				if row.strategy != "" {
+					s.byStrategy(row.strategy, document)
+				}
+				arn := s.secret(document)
+				s.exec(fmt.Sprintf(limit, username, 1))
+				conn, err := s.enter(t.Context(), s.server.Login(username, first))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if row.rotates {
+					if err := s.rotate(arn); err != nil {
+						t.Fatalf("%v\n%s", err, s.aws.FunctionLog(function))
+					}
+				} else {
+					s.failsAs(arn, "barred", named)
+				}
+				conn.close()
+				// A server counts a connection until it has noticed its end.
+				s.exec(fmt.Sprintf(limit, username, none))
+				if !s.opens(arn, "AWSCURRENT") || !s.accepts(username, first) {
+					t.Error("AWSCURRENT does not open the database, or what the application holds does not")
+				}
+			})
+		}
 	}
 }

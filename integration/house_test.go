@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +22,8 @@ import (
 
 	"github.com/dbrotation/dbrotation/integration/bootstrap"
 	"github.com/dbrotation/dbrotation/integration/dbservers"
+	"github.com/dbrotation/dbrotation/integration/dbservers/mongogate"
+	"github.com/dbrotation/dbrotation/integration/dbservers/mysqlgate"
 	"github.com/dbrotation/dbrotation/integration/dbservers/wiregate"
 	"github.com/dbrotation/dbrotation/integration/localaws"
 )
@@ -69,6 +72,46 @@ func sharedPostgres(t *testing.T, options dbservers.PostgresOptions) *dbservers.
 	return server
 }
 
+// sharedMySQL returns the run's server with these options.
+func sharedMySQL(t *testing.T, options dbservers.MySQLOptions) *dbservers.Server {
+	t.Helper()
+	server, err := servers.MySQL(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
+// sharedMariaDB returns the run's server with these options.
+func sharedMariaDB(t *testing.T, options dbservers.MariaDBOptions) *dbservers.Server {
+	t.Helper()
+	server, err := servers.MariaDB(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
+// sharedRedshift returns the run's stand-in for Redshift with these options.
+func sharedRedshift(t *testing.T, options dbservers.RedshiftOptions) *dbservers.Server {
+	t.Helper()
+	server, err := servers.Redshift(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
+// sharedDocumentDB returns the run's stand-in for DocumentDB with these options.
+func sharedDocumentDB(t *testing.T, options dbservers.DocumentDBOptions) *dbservers.Server {
+	t.Helper()
+	server, err := servers.DocumentDB(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
 // stage is one embedded AWS with the real function, in front of one server.
 type stage struct {
 	t      *testing.T
@@ -97,10 +140,15 @@ func (p *plantedPasswords) add(text string) {
 
 type stageOptions struct {
 	server  *dbservers.Server
-	gate    *wiregate.Gate    // where the secrets point, if not at the server itself
+	gate    gate              // where the secrets point, if not at the server itself
 	env     map[string]string // of the function
 	timeout time.Duration     // of the function
 	tries   int               // attempts per rotation, default 3
+}
+
+// gate stands in front of a server.
+type gate interface {
+	Addr() (host string, port int)
 }
 
 func newStage(t *testing.T, options stageOptions) *stage {
@@ -157,7 +205,8 @@ var accounts atomic.Int64
 func (s *stage) account() (username, password string) {
 	s.t.Helper()
 	username = fmt.Sprintf("app_%d_%d", os.Getpid(), accounts.Add(1))
-	password = "planted-" + rand.Text()
+	// A lower-case letter, an upper-case one and a digit, as Redshift wants them.
+	password = "planted-1-" + rand.Text()
 	s.planted.add(password)
 	if err := s.server.CreateUser(s.t.Context(), username, password); err != nil {
 		s.t.Fatal(err)
@@ -168,7 +217,7 @@ func (s *stage) account() (username, password string) {
 // document is an application's secret for a user, as AWS documents it.
 func (s *stage) document(username, password string) map[string]any {
 	return map[string]any{
-		"engine": "postgres", "host": s.host, "port": s.port, "dbname": s.server.Database,
+		"engine": s.server.Engine, "host": s.host, "port": s.port, "dbname": s.server.Database,
 		"username": username, "password": password,
 	}
 }
@@ -200,10 +249,17 @@ func (s *stage) adminSecret(document map[string]any) {
 	s.t.Helper()
 	admin := s.server.Admin
 	s.planted.add(admin.Password.Reveal())
-	document["masterarn"] = s.secret(map[string]any{
-		"engine": "postgres", "host": s.host, "port": s.port, "dbname": "postgres",
+	theirs := map[string]any{
+		"engine": s.server.Engine, "host": s.host, "port": s.port,
 		"username": admin.Username, "password": admin.Password.Reveal(),
-	})
+	}
+	switch s.server.Engine {
+	case "postgres":
+		theirs["dbname"] = "postgres"
+	case "redshift":
+		theirs["dbname"] = s.server.Database
+	}
+	document["masterarn"] = s.secret(theirs)
 	document["dbrotation"] = map[string]any{"strategy": "single"}
 }
 
@@ -294,22 +350,15 @@ func (s *stage) serverLog(mark int) (text string, newMark int) {
 	return text[mark:], len(text)
 }
 
-// newGate opens a gate in front of a server, with a certificate of the
-// server's own authority.
+// newGate opens a gate in front of a PostgreSQL server, with a certificate of
+// the server's own authority.
 func newGate(t *testing.T, server *dbservers.Server) *wiregate.Gate {
 	t.Helper()
-	certificate, key, err := server.CA.Issue("127.0.0.1", "localhost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := tls.X509KeyPair(certificate, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return openGate(t, server, pair)
+	return openGate(t, server, gateCertificate(t, server))
 }
 
-// openGate opens a gate in front of a server that shows a certificate.
+// openGate opens a gate in front of a PostgreSQL server that shows a
+// certificate.
 func openGate(t *testing.T, server *dbservers.Server, certificate tls.Certificate) *wiregate.Gate {
 	t.Helper()
 	gate, err := wiregate.Start(wiregate.Config{
@@ -319,12 +368,58 @@ func openGate(t *testing.T, server *dbservers.Server, certificate tls.Certificat
 	if err != nil {
 		t.Fatal(err)
 	}
+	closeAfter(t, gate)
+	return gate
+}
+
+// newMySQLGate is newGate for a MySQL or MariaDB server.
+func newMySQLGate(t *testing.T, server *dbservers.Server) *mysqlgate.Gate {
+	t.Helper()
+	gate, err := mysqlgate.Start(mysqlgate.Config{
+		Server: fmt.Sprintf("%s:%d", server.Host, server.Port),
+		TLS:    &tls.Config{Certificates: []tls.Certificate{gateCertificate(t, server)}, MinVersion: tls.VersionTLS12},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAfter(t, gate)
+	return gate
+}
+
+// newMongoGate is newGate for a stand-in for DocumentDB.
+func newMongoGate(t *testing.T, server *dbservers.Server) *mongogate.Gate {
+	t.Helper()
+	gate, err := mongogate.Start(mongogate.Config{
+		Server: fmt.Sprintf("%s:%d", server.Host, server.Port),
+		TLS:    &tls.Config{Certificates: []tls.Certificate{gateCertificate(t, server)}, MinVersion: tls.VersionTLS12},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAfter(t, gate)
+	return gate
+}
+
+// gateCertificate is one of the server's own authority.
+func gateCertificate(t *testing.T, server *dbservers.Server) tls.Certificate {
+	t.Helper()
+	certificate, key, err := server.CA.Issue("127.0.0.1", "localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair
+}
+
+func closeAfter(t *testing.T, gate io.Closer) {
 	t.Cleanup(func() {
 		if err := gate.Close(); err != nil {
 			t.Errorf("closing the gate: %v", err)
 		}
 	})
-	return gate
 }
 
 // invoke calls the function for one step, as Secrets Manager would.
@@ -354,6 +449,21 @@ func (s *stage) pend(arn string, document map[string]any) (token string) {
 	return token
 }
 
+// singleSecret makes an account and its secret, by which it changes its own
+// password.
+func (s *stage) singleSecret() (arn string) {
+	s.t.Helper()
+	return s.secret(s.document(s.account()))
+}
+
+// singleSecretByAdmin is singleSecret with an admin who makes the change.
+func (s *stage) singleSecretByAdmin() (arn string) {
+	s.t.Helper()
+	document := s.document(s.account())
+	s.adminSecret(document)
+	return s.secret(document)
+}
+
 // alternatingSecret makes an account and a secret by which it and its twin take
 // turns, in the shape that AWS's own function knows.
 func (s *stage) alternatingSecret() (arn string) {
@@ -362,4 +472,15 @@ func (s *stage) alternatingSecret() (arn string) {
 	s.adminSecret(document)
 	delete(document, "dbrotation")
 	return s.secret(document)
+}
+
+// callsOfTheFunction counts what the function asked of Secrets Manager since a
+// mark.
+func (s *stage) callsOfTheFunction(mark int) (calls int) {
+	for _, call := range s.aws.Calls()[mark:] {
+		if call.Function == function {
+			calls++
+		}
+	}
+	return calls
 }

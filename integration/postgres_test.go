@@ -48,14 +48,8 @@ func TestPostgresRotates(t *testing.T) {
 				if err := s.rotate(arn); err != nil {
 					t.Fatalf("%v\n%s", err, s.aws.FunctionLog(function))
 				}
-				calls := 0
-				for _, call := range s.aws.Calls()[before:] {
-					if call.Function == function {
-						calls++
-					}
-				}
 				log, _ := s.serverLog(mark)
-				if calls != row.calls {
+				if calls := s.callsOfTheFunction(before); calls != row.calls {
 					t.Errorf("%d calls of Secrets Manager, want %d", calls, row.calls)
 				}
 				if good, failed := signIns(log); good != row.logins || failed != 0 {

@@ -90,12 +90,7 @@ func TestPostgresRotatesBehindAProxy(t *testing.T) {
 				if err := s.rotate(arn); err != nil {
 					t.Fatalf("%v\n%s", err, s.aws.FunctionLog(function))
 				}
-				calls := 0
-				for _, call := range s.aws.Calls()[before:] {
-					if call.Function == function {
-						calls++
-					}
-				}
+				calls := s.callsOfTheFunction(before)
 				log, _ := s.serverLog(mark)
 				if good, failed := signIns(log); good != row.logins || failed != 0 || calls != row.calls {
 					t.Errorf("turn %d: %d sign-ins, %d failed ones, %d calls of Secrets Manager; want %d, none and %d", turn, good, failed, calls, row.logins, row.calls)

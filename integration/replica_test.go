@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -16,7 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/dbrotation/dbrotation/dbdrivers"
-	"github.com/dbrotation/dbrotation/dbdrivers/postgres"
+	"github.com/dbrotation/dbrotation/dbdrivers/engines"
 	"github.com/dbrotation/dbrotation/integration/dbservers"
 	"github.com/dbrotation/dbrotation/integration/localaws"
 	"github.com/dbrotation/dbrotation/integration/rdsapi"
@@ -35,7 +36,7 @@ const (
 // resolved is a driver that finds the servers behind names that no DNS here
 // knows. All else is the real driver's.
 type resolved struct {
-	postgres.Driver
+	dbdrivers.Driver
 	addresses map[string]string
 }
 
@@ -56,14 +57,31 @@ func (r resolved) SetPassword(ctx context.Context, req dbdrivers.SetPasswordRequ
 	return r.Driver.SetPassword(ctx, req)
 }
 
+func (r resolved) RetainPassword(ctx context.Context, req dbdrivers.RetainPasswordRequest) error {
+	req.As = r.resolve(req.As)
+	retainer, ok := r.Driver.(dbdrivers.PasswordRetainer)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return retainer.RetainPassword(ctx, req)
+}
+
 func (r resolved) OpenTwin(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
 	req.Admin = r.resolve(req.Admin)
-	return r.Driver.OpenTwin(ctx, req)
+	opener, ok := r.Driver.(dbdrivers.TwinOpener)
+	if !ok {
+		return dbdrivers.TwinReport{}, errors.ErrUnsupported
+	}
+	return opener.OpenTwin(ctx, req)
 }
 
 func (r resolved) VerifyTwin(ctx context.Context, req dbdrivers.VerifyTwinRequest) ([]string, error) {
 	req.Login = r.resolve(req.Login)
-	return r.Driver.VerifyTwin(ctx, req)
+	opener, ok := r.Driver.(dbdrivers.TwinOpener)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return opener.VerifyTwin(ctx, req)
 }
 
 // writtenLog is a log of several goroutines.
@@ -92,7 +110,7 @@ func (s *stage) withReplica(replica *dbservers.Replica, timeout time.Duration) *
 	copied := instanceOf("replica", replicaHost, replica.Port)
 	copied.ReplicaOf = "main"
 	service := startRDS(s.t, rdsapi.Region{Instances: []rdsapi.Instance{instanceOf("main", writerHost, s.server.Port), copied}})
-	driver := resolved{postgres.New(), map[string]string{writerHost: s.server.Host, replicaHost: replica.Host}}
+	driver := resolved{engines.Table()[s.server.Engine], map[string]string{writerHost: s.server.Host, replicaHost: replica.Host}}
 	accessKey, secretKey, session := s.aws.FunctionCredentials(inProcess)
 	provider := credentials.NewStaticCredentialsProvider(accessKey, secretKey, session)
 	log := &writtenLog{}
@@ -100,7 +118,7 @@ func (s *stage) withReplica(replica *dbservers.Replica, timeout time.Duration) *
 		Secrets: awsstore.New(secretsmanager.New(secretsmanager.Options{Region: region, BaseEndpoint: aws.String(s.aws.Endpoint()), Credentials: provider})),
 		Topology: awstopology.New(aws.Config{Region: region, Credentials: provider},
 			func(o *rds.Options) { o.BaseEndpoint = aws.String(service.URL()) }),
-		Drivers: map[string]dbdrivers.Driver{"postgres": driver}, Roots: s.server.Roots, CreateTwins: true,
+		Drivers: map[string]dbdrivers.Driver{s.server.Engine: driver}, Roots: s.server.Roots, CreateTwins: true,
 		Log: slog.New(slog.NewJSONHandler(log, nil)),
 	})
 	if err != nil {
@@ -111,7 +129,8 @@ func (s *stage) withReplica(replica *dbservers.Replica, timeout time.Duration) *
 		if err := json.Unmarshal(raw, &event); err != nil {
 			return err
 		}
-		return rotation.Handle(ctx, event)
+		_, err := rotation.Handle(ctx, event)
+		return err
 	}}); err != nil {
 		s.t.Fatal(err)
 	}
@@ -135,9 +154,8 @@ func (s *stage) rotateAtReplica(arn string, meanwhile func(ctx context.Context))
 
 // replicaStage is a stage whose server has a replica, and a function of this
 // process, with its log.
-func replicaStage(t *testing.T, timeout time.Duration) (*stage, *dbservers.Replica, *writtenLog) {
+func replicaStage(t *testing.T, primary *dbservers.Server, timeout time.Duration, tries int) (*stage, *dbservers.Replica, *writtenLog) {
 	t.Helper()
-	primary := startPostgres(t, dbservers.PostgresOptions{Version: "18"})
 	replica, err := primary.StartReplica(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -147,32 +165,30 @@ func replicaStage(t *testing.T, timeout time.Duration) (*stage, *dbservers.Repli
 			t.Error(err)
 		}
 	})
-	s := newStage(t, stageOptions{server: primary, tries: 1})
+	s := newStage(t, stageOptions{server: primary, tries: tries})
 	return s, replica, s.withReplica(replica, timeout)
 }
 
 // secretAtReplica makes an account and its secret, whose host is the replica; the
 // admin's is the writer.
-func (s *stage) secretAtReplica(replica *dbservers.Replica, twins bool) (username, arn string) {
+func (s *stage) secretAtReplica(replica *dbservers.Replica, strategy string) (username, arn string) {
 	s.t.Helper()
 	username, first := s.account()
 	document := s.document(username, first)
 	s.host = writerHost
-	s.adminSecret(document)
+	s.byStrategy(strategy, document)
 	document["host"], document["port"] = replicaHost, replica.Port
-	if twins {
-		delete(document, "dbrotation")
-	}
 	return username, s.secret(document)
 }
 
-func logOf(t *testing.T, replica *dbservers.Replica) string {
+// signInsAt counts the attempts of a pair at a replica.
+func signInsAt(t *testing.T, replica *dbservers.Replica, username string) dbservers.SignIns {
 	t.Helper()
-	text, err := replica.Log(context.Background())
+	counted, err := replica.SignIns(context.Background(), username, username+"_clone")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return text
+	return counted
 }
 
 // deliverAgain delivers testSecret of the version under AWSPENDING.
@@ -189,92 +205,156 @@ func (s *stage) deliverAgain(arn string) error {
 	return s.aws.Invoke(s.t.Context(), region, inProcess, event)
 }
 
+// replicaRow is a rotation while the replica does not replay.
+type replicaRow struct {
+	name, strategy string
+	// resumes is false where the replica never catches up.
+	resumes bool
+	timeout time.Duration
+	refused int // at the replica
+	// refusedByWriter: setSecret, called again, finds out there that current is
+	// no longer the password.
+	refusedByWriter int
+	// again is how often Secrets Manager calls testSecret: an engine that counts
+	// refusals is not asked as pending a third time in one step.
+	again int
+	// opensBoth is true where the credential before the rotation tells nothing
+	// of whether the change has arrived.
+	opensBoth bool
+}
+
 // TestTestSecretWaitsForAReplica: applications sign in at a replica, which does
 // not replay what the admin changes at the writer before testSecret has met it.
 func TestTestSecretWaitsForAReplica(t *testing.T) {
 	t.Parallel()
-	for _, row := range []struct {
+	postgres := []replicaRow{
+		{name: "single", strategy: "single", resumes: true, refused: 2, again: 1},
+		{name: "two accounts take turns", strategy: "alternating", resumes: true, refused: 2, again: 1},
+		{name: "single, and it never arrives", strategy: "single", timeout: 12 * time.Second, refused: 1, again: 1},
+	}
+	mysql := []replicaRow{
+		{name: "single", strategy: "single", resumes: true, refused: 2, again: 2, refusedByWriter: 1},
+		{name: "two passwords", strategy: "dual-password", resumes: true, timeout: 16 * time.Second, refused: 1, again: 1, opensBoth: true},
+		{name: "two accounts take turns", strategy: "alternating", resumes: true, refused: 2, again: 2},
+		{name: "single, and it never arrives", strategy: "single", timeout: 12 * time.Second, refused: 1, again: 1},
+	}
+	for _, engine := range []struct {
 		name  string
-		twins bool
-		// resumes is false where the replica never catches up.
-		resumes bool
-		timeout time.Duration
-		refused int // at the replica
+		start func(t *testing.T) *dbservers.Server
+		rows  []replicaRow
 	}{
-		{name: "single", resumes: true, refused: 2},
-		{name: "two accounts take turns", twins: true, resumes: true, refused: 2},
-		{name: "single, and it never arrives", timeout: 12 * time.Second, refused: 1},
+		{"postgres", func(t *testing.T) *dbservers.Server {
+			return startPostgres(t, dbservers.PostgresOptions{Version: "18"})
+		}, postgres},
+		{"mysql", func(t *testing.T) *dbservers.Server { return startMySQL(t, dbservers.MySQLOptions{}) }, mysql},
+		{"mariadb", func(t *testing.T) *dbservers.Server { return startMariaDB(t, dbservers.MariaDBOptions{}) }, mysql},
 	} {
-		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			s, replica, told := replicaStage(t, row.timeout)
-			username, arn := s.secretAtReplica(replica, row.twins)
-			if row.twins { // both exist, and AWSPREVIOUS names the one whose turn it is
-				for range 2 {
-					if err := s.rotateAtReplica(arn, func(context.Context) {}); err != nil {
-						t.Fatalf("%v\n%s", err, told)
-					}
-				}
-			}
-			if err := replica.WaitForReplay(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-
-			if err := replica.PauseReplay(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			mark := len(logOf(t, replica))
-			_, writersMark := s.serverLog(0)
-			err := s.rotateAtReplica(arn, func(ctx context.Context) {
-				if !row.resumes {
-					return
-				}
-				// pending was refused, and the account's former credential opened.
-				for signedIn := 0; signedIn < 2 && ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
-					signedIn = strings.Count(logOf(t, replica)[mark:], "connection authorized: user="+username)
-				}
-				if err := replica.ResumeReplay(ctx); err != nil {
-					t.Error(err)
-				}
+		for _, row := range engine.rows {
+			t.Run(engine.name+" "+row.name, func(t *testing.T) {
+				t.Parallel()
+				waitForReplica(t, engine.start(t), row)
 			})
-			if log, _ := s.serverLog(writersMark); authFailed.MatchString(log) {
-				t.Errorf("the writer refused something:\n%s", log)
-			}
-			log := logOf(t, replica)[mark:]
-			if refused := strings.Count(log, "password authentication failed"); refused != row.refused {
-				t.Errorf("the replica refused %d sign-ins, want %d:\n%s", refused, row.refused, log)
-			}
-			s.noPasswordIn("the function's log", told.String())
-			if !row.resumes {
-				if err == nil {
-					t.Fatal("the rotation went through")
-				}
-				for _, part := range []string{replicaHost, "is not the writer", "caught up", `"class":"refused"`} {
-					if !strings.Contains(told.String(), part) {
-						t.Errorf("the function's log does not say %s:\n%s", part, told)
-					}
-				}
-				if err := replica.ResumeReplay(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				if err := replica.WaitForReplay(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				if err := s.deliverAgain(arn); err != nil {
-					t.Errorf("the next delivery: %v\n%s", err, told)
-				}
-				return
-			}
-			if err != nil {
+		}
+	}
+}
+
+func waitForReplica(t *testing.T, primary *dbservers.Server, row replicaRow) {
+	t.Helper()
+	s, replica, told := replicaStage(t, primary, row.timeout, row.again)
+	username, arn := s.secretAtReplica(replica, row.strategy)
+	if row.strategy == "alternating" { // both exist, and AWSPREVIOUS names the one whose turn it is
+		for range 2 {
+			if err := s.rotateAtReplica(arn, func(context.Context) {}); err != nil {
 				t.Fatalf("%v\n%s", err, told)
 			}
 			if err := replica.WaitForReplay(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			user, password := s.credential(arn, "AWSCURRENT")
-			if open, err := replica.Opens(t.Context(), user, password); !open || err != nil || !s.opens(arn, "AWSCURRENT") {
-				t.Errorf("AWSCURRENT does not open both servers: %v", err)
-			}
-		})
+		}
+	}
+	if err := replica.WaitForReplay(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := replica.PauseReplay(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mark := signInsAt(t, replica, username)
+	everybody := []string{username, username + "_clone", primary.Admin.Username}
+	before := s.signIns(everybody...).Refused
+	delivered := len(s.aws.Invocations())
+	err := s.rotateAtReplica(arn, func(ctx context.Context) {
+		if row.resumes {
+			resumeWhenMet(ctx, t, replica, row, username, mark)
+		}
+	})
+	if refused := s.signIns(everybody...).Refused - before; refused != row.refusedByWriter {
+		t.Errorf("the writer refused %d sign-ins, want %d", refused, row.refusedByWriter)
+	}
+	if refused := signInsAt(t, replica, username).Refused - mark.Refused; refused != row.refused {
+		t.Errorf("the replica refused %d sign-ins, want %d", refused, row.refused)
+	}
+	tests := 0
+	for _, invocation := range s.aws.Invocations()[delivered:] {
+		if invocation.Step == "testSecret" {
+			tests++
+		}
+	}
+	if tests != row.again {
+		t.Errorf("testSecret was called %d times, want %d", tests, row.again)
+	}
+	s.noPasswordIn("the function's log", told.String())
+	if !row.resumes {
+		s.neverArrived(arn, replica, told, err)
+		return
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, told)
+	}
+	if err := replica.WaitForReplay(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	user, password := s.credential(arn, "AWSCURRENT")
+	if open, err := replica.Opens(t.Context(), user, password); !open || err != nil || !s.opens(arn, "AWSCURRENT") {
+		t.Errorf("AWSCURRENT does not open both servers: %v", err)
+	}
+}
+
+// resumeWhenMet lets the replica go on once pending was refused there, and the
+// account's former credential, which tells that the change has not arrived,
+// opened.
+func resumeWhenMet(ctx context.Context, t *testing.T, replica *dbservers.Replica, row replicaRow, username string, mark dbservers.SignIns) {
+	t.Helper()
+	for ctx.Err() == nil {
+		now := signInsAt(t, replica, username)
+		if now.Refused > mark.Refused && (row.opensBoth || now.Accepted >= mark.Accepted+2) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := replica.ResumeReplay(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// neverArrived proves what is said of a replica that did not catch up in time,
+// and that the next delivery goes through when it has.
+func (s *stage) neverArrived(arn string, replica *dbservers.Replica, told *writtenLog, err error) {
+	s.t.Helper()
+	if err == nil {
+		s.t.Fatal("the rotation went through")
+	}
+	for _, part := range []string{replicaHost, "is not the writer", "caught up", `"class":"refused"`} {
+		if !strings.Contains(told.String(), part) {
+			s.t.Errorf("the function's log does not say %s:\n%s", part, told)
+		}
+	}
+	if err := replica.ResumeReplay(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := replica.WaitForReplay(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.deliverAgain(arn); err != nil {
+		s.t.Errorf("the next delivery: %v\n%s", err, told)
 	}
 }

@@ -93,13 +93,13 @@ func (s *stage) addExecutable(name, path string, env map[string]string) {
 // run signs in with the credential under a label and runs statements.
 func (s *stage) run(arn, label string, statements ...string) error {
 	s.t.Helper()
-	conn, err := dbservers.Connect(s.t.Context(), s.server.Login(s.credential(arn, label)))
+	conn, err := s.enter(s.t.Context(), s.server.Login(s.credential(arn, label)))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close(context.Background()) }()
+	defer conn.close()
 	for _, statement := range statements {
-		if _, err := conn.Exec(s.t.Context(), statement); err != nil {
+		if err := conn.exec(s.t.Context(), statement); err != nil {
 			return fmt.Errorf("%s: %w", statement, err)
 		}
 	}
@@ -449,11 +449,27 @@ func sameForeign(t *testing.T, before, after string) {
 	}
 }
 
+// sharedServer is a server at which AWS's functions can rotate.
+type sharedServer struct {
+	name   string
+	shared func(t *testing.T) *dbservers.Server
+}
+
+// awsServers are of every engine that this function and AWS's have in common.
+func awsServers() (servers []sharedServer) {
+	for _, version := range dbservers.TestedPostgresVersions() {
+		servers = append(servers, sharedServer{"postgres " + version, func(t *testing.T) *dbservers.Server {
+			return sharedPostgres(t, dbservers.PostgresOptions{Version: version, Plaintext: true})
+		}})
+	}
+	return append(servers, awsFamilyServers...)
+}
+
 // TestRotationsByAWSsFunctionAndOurs go by turns, sixteen in a row, as when a
 // team moves over and back.
 func TestRotationsByAWSsFunctionAndOurs(t *testing.T) {
 	t.Parallel()
-	for _, version := range dbservers.TestedPostgresVersions() {
+	for _, at := range awsServers() {
 		for _, row := range []struct {
 			name, theirs string
 			alternating  bool
@@ -461,10 +477,9 @@ func TestRotationsByAWSsFunctionAndOurs(t *testing.T) {
 			{"single", awsSingle, false},
 			{"alternating", awsAlternating, true},
 		} {
-			t.Run(version+" "+row.name, func(t *testing.T) {
+			t.Run(at.name+" "+row.name, func(t *testing.T) {
 				t.Parallel()
-				server := sharedPostgres(t, dbservers.PostgresOptions{Version: version, Plaintext: true})
-				s := newStage(t, stageOptions{server: server, tries: 1, env: map[string]string{"CREATE_TWINS": "true"}})
+				s := newStage(t, stageOptions{server: at.shared(t), tries: 1, env: map[string]string{"CREATE_TWINS": "true"}})
 				s.addAWSFunction(row.theirs, row.alternating)
 				arn := s.foreignSecret(row.alternating)
 				// Three in a pattern of two, so that each of the two functions
@@ -500,16 +515,15 @@ func untilCredential(text string) string {
 func TestStepsOfOneRotationByAWSsFunctionAndOurs(t *testing.T) {
 	t.Parallel()
 	steps := []string{"createSecret", "setSecret", "testSecret", "finishSecret"}
-	for _, version := range dbservers.TestedPostgresVersions() {
+	for _, at := range awsServers() {
 		for _, alternating := range []bool{false, true} {
 			strategy := map[bool]string{true: "alternating", false: "single"}[alternating]
 			for cut := 1; cut < len(steps); cut++ {
 				for _, oursFirst := range []bool{false, true} {
 					who := map[bool][2]string{true: {"ours", "AWS's"}, false: {"AWS's", "ours"}}[oursFirst]
-					t.Run(fmt.Sprintf("%s %s %s by %s and the rest by %s", version, strategy, strings.Join(steps[:cut], "+"), who[0], who[1]), func(t *testing.T) {
+					t.Run(fmt.Sprintf("%s %s %s by %s and the rest by %s", at.name, strategy, strings.Join(steps[:cut], "+"), who[0], who[1]), func(t *testing.T) {
 						t.Parallel()
-						server := sharedPostgres(t, dbservers.PostgresOptions{Version: version, Plaintext: true})
-						s := newStage(t, stageOptions{server: server, tries: 1, env: map[string]string{"CREATE_TWINS": "true"}})
+						s := newStage(t, stageOptions{server: at.shared(t), tries: 1, env: map[string]string{"CREATE_TWINS": "true"}})
 						const relay = "relay"
 						theirs := s.awsFunction(relay, alternating).handle
 						s.addRelay(relay, func(step string) stepHandler {

@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -14,6 +15,10 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/dbrotation/dbrotation/dbdrivers"
+	"github.com/dbrotation/dbrotation/dbdrivers/engines"
+	"github.com/dbrotation/dbrotation/rotator"
 )
 
 // A templateCheck lists what is wrong with a template.
@@ -91,6 +96,88 @@ func TestTheTemplateTakesTheListsThatTheFunctionReads(t *testing.T) {
 	}
 	if values := texts(at(sam.parameters["Adopt"], "AllowedValues")); !slices.Equal(values, []string{"", "reassign"}) {
 		t.Errorf("Adopt may be %q", values)
+	}
+	if values := texts(at(sam.parameters["Strategy"], "AllowedValues")); !slices.Equal(values,
+		[]string{"", string(rotator.Single), string(rotator.Alternating), string(rotator.DualPassword)}) {
+		t.Errorf("Strategy may be %q", values)
+	}
+}
+
+// engineNames are what people call the engines, by the drivers' names for
+// themselves.
+var engineNames = map[string]string{"postgres": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB", "redshift": "Redshift", "documentdb": "DocumentDB"}
+
+func TestTheTemplateSpeaksOfEveryEngine(t *testing.T) {
+	t.Parallel()
+	says := descriptions(readTemplate(t))
+	for name, driver := range engines.Table() {
+		for _, fault := range engineFaults(says, name, driver) {
+			t.Error(fault)
+		}
+	}
+}
+
+func TestAnEngineThatTheTemplateForgetsIsNoticed(t *testing.T) {
+	t.Parallel()
+	says := map[string]string{"SecurityGroupIds": "5432 for PostgreSQL, 3307 for MySQL", "Strategy": "dual-password needs PostgreSQL"}
+	for name, want := range map[string]int{"mysql": 2, "mariadb": 2, "postgres": 1} {
+		if got := engineFaults(says, name, engines.Table()[name]); len(got) != want {
+			t.Errorf("%s: %d faults, want %d: %q", name, len(got), want, got)
+		}
+	}
+}
+
+// engineFaults compares what is said of an engine with what its driver does.
+func engineFaults(says map[string]string, name string, driver dbdrivers.Driver) []string {
+	var faults []string
+	traits := driver.Traits()
+	called, ok := engineNames[traits.Engine]
+	if !ok {
+		return []string{fmt.Sprintf("%s is the driver %q, which has no name here", name, traits.Engine)}
+	}
+	ports := says["SecurityGroupIds"]
+	if !strings.Contains(ports, strconv.Itoa(traits.DefaultPort)) || !strings.Contains(ports, called) {
+		faults = append(faults, fmt.Sprintf("SecurityGroupIds does not speak of port %d for %s", traits.DefaultPort, called))
+	}
+	_, retains := driver.(dbdrivers.PasswordRetainer)
+	if strings.Contains(says["Strategy"], called) != retains {
+		faults = append(faults, fmt.Sprintf("Strategy speaks of %s with dual-password: %t, want %t", called, !retains, retains))
+	}
+	return faults
+}
+
+// descriptions are what the template says of its parameters.
+func descriptions(sam template) map[string]string {
+	says := make(map[string]string)
+	for name, parameter := range sam.parameters {
+		says[name] = text(at(parameter, "Description"))
+	}
+	return says
+}
+
+func TestOperatingExplainsEachVariable(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("../functions/rotation/environment.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := variablesRead(source)
+	if err != nil || len(read) == 0 {
+		t.Fatalf("no variable was found in the function's source (%v); the test has lost its subject", err)
+	}
+	_, table, found := strings.Cut(string(page), "## Variables")
+	if !found {
+		t.Fatal("docs/operating.md has no section Variables")
+	}
+	table, _, _ = strings.Cut(table, "\n## ")
+	for _, variable := range read {
+		if !strings.Contains(table, "`"+variable+"`") {
+			t.Errorf("docs/operating.md does not explain %s", variable)
+		}
 	}
 }
 
@@ -456,3 +543,55 @@ func TestAKeyThatIsThereTwiceIsNoticed(t *testing.T) {
 		t.Errorf("error %v, want the second F refused", err)
 	}
 }
+
+// What the function asks of the database services, as package awstopology names it,
+// and what its role may ask are the same.
+func TestTheTemplateAllowsWhatTheTopologyAsks(t *testing.T) {
+	t.Parallel()
+	asked := map[string]bool{}
+	files, err := filepath.Glob("../rotator/awstopology/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range topologyAction.FindAllStringSubmatch(string(source), -1) {
+			asked[match[1]] = true
+		}
+	}
+	if len(asked) < 8 {
+		t.Fatalf("the topology's source names %d actions; the test has lost its subject", len(asked))
+	}
+	allowed := map[string]bool{}
+	var look func(node *yaml.Node)
+	look = func(node *yaml.Node) {
+		for key, value := range pairs(node) {
+			if key.Value != "Action" || text(at(node, "Effect")) != "Allow" {
+				continue
+			}
+			for _, action := range texts(value) {
+				if topologyAction.MatchString(strconv.Quote(action)) {
+					allowed[action] = true
+				}
+			}
+		}
+		for _, child := range node.Content {
+			look(child)
+		}
+	}
+	for _, policy := range readTemplate(t).ofType("AWS::IAM::RolePolicy") {
+		look(policy)
+	}
+	if want, got := slices.Sorted(maps.Keys(asked)), slices.Sorted(maps.Keys(allowed)); !slices.Equal(want, got) {
+		t.Errorf("the function asks %q, and its role may ask %q", want, got)
+	}
+}
+
+// topologyAction is an IAM action of a database service, as a Go string.
+var topologyAction = regexp.MustCompile(`"((?:rds|redshift|redshift-serverless):[A-Z][A-Za-z]+)"`)

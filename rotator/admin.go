@@ -123,7 +123,7 @@ func (a *attempt) findServer(ctx context.Context, arn string, d *document) error
 	if err != nil {
 		return topologyFailure(err, "finding the server of the admin's secret "+arn)
 	}
-	d.engine, d.host, d.port = endpoint.Engine, endpoint.Host, endpoint.Port
+	d.engine, d.host, d.port, d.database = endpoint.Engine, endpoint.Host, endpoint.Port, endpoint.Database
 	return nil
 }
 

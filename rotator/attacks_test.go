@@ -277,6 +277,104 @@ func TestNoSecretTurnsTLSOffForAnother(t *testing.T) {
 	}
 }
 
+// Where the engine is sent the new password itself, an admin's secret does not send
+// it without TLS on its own.
+func TestNoAdminSendsAPasswordWithoutTLS(t *testing.T) {
+	t.Parallel()
+	bare := []func(map[string]any){set("ssl", false)}
+	for _, row := range []struct {
+		name       string
+		admin, app []func(map[string]any)
+		refused    bool
+	}{
+		{name: "neither turns TLS off"},
+		{name: "the admin's turns it off", admin: bare, refused: true},
+		{name: "the application's turns it off", app: bare},
+		{name: "both turn it off", admin: bare, app: bare},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			strategies(t, func(t *testing.T, strategy rotator.Strategy) {
+				w := newWorld(t)
+				d := w.tapped()
+				traits := d.Traits()
+				traits.SendsPassword = true
+				d.SetTraits(traits)
+				w.rotatedBy(strategy, row.admin, row.app)
+				if !row.refused {
+					if err := w.rotate(); err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				w.refuses(rotator.ClassForbidden, "the admin's secret arn:", `"ssl"`)
+				nothingWasSent(t, d)
+			})
+		})
+	}
+}
+
+// homes is a driver that notes where the accounts of its requests live.
+type homes struct {
+	*drivertest.Fake
+
+	mu   sync.Mutex
+	told []home
+}
+
+type home struct{ account, database, authSource string }
+
+func (d *homes) note(account, database string, params map[string]string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.told = append(d.told, home{account, database, params["authSource"]})
+}
+
+func (d *homes) SetPassword(ctx context.Context, req dbdrivers.SetPasswordRequest) error {
+	d.note(req.Account, req.Database, req.Params)
+	return d.Fake.SetPassword(ctx, req)
+}
+
+func (d *homes) OpenTwin(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdrivers.TwinReport, error) {
+	d.note(req.Twin, req.Database, req.Params)
+	return d.Fake.OpenTwin(ctx, req)
+}
+
+// A name is not an account where accounts live in databases: the admin changes the
+// one that was proven, and where that lives its own secret says, not the admin's.
+func TestTheAccountIsTheOneThatWasProven(t *testing.T) {
+	t.Parallel()
+	places := func(dbname, authSource string) []func(map[string]any) {
+		return []func(map[string]any){set("dbname", dbname), set("authSource", authSource)}
+	}
+	strategies(t, func(t *testing.T, strategy rotator.Strategy) {
+		w := newWorld(t)
+		d := &homes{Fake: w.driver}
+		w.config.Drivers = map[string]dbdrivers.Driver{"fake": d}
+		w.rotatedBy(strategy, places("admins", "admin"), places("shop", "people"))
+		w.enable()
+		w.enable()
+		want := []home{{"app", "shop", "people"}, {"app", "shop", "people"}}
+		if strategy == rotator.Alternating {
+			want[0].account = "app_clone"
+		}
+		if !slices.Equal(d.told, want) {
+			t.Errorf("the requests were for %v, want %v", d.told, want)
+		}
+	})
+	t.Run("by itself", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		d := &homes{Fake: w.driver}
+		w.config.Drivers = map[string]dbdrivers.Driver{"fake": d}
+		w.secret(places("shop", "people")...)
+		w.enable()
+		if want := []home{{"app", "shop", "people"}}; !slices.Equal(d.told, want) {
+			t.Errorf("the requests were for %v, want %v", d.told, want)
+		}
+	})
+}
+
 // Whoever writes the secret does not know the password of the account that it
 // names: no admin may set it.
 func TestASecretReachesForAnotherAccount(t *testing.T) {

@@ -29,6 +29,7 @@ type attempt struct {
 	traits       dbdrivers.Traits
 	strategyName Strategy
 	outcome      string
+	result       Result
 	calls        int // of Secrets Manager
 	signIns      int // begun at a database
 	refusals     int
@@ -297,6 +298,7 @@ func (a *attempt) verify(ctx context.Context, login dbdrivers.Login) error {
 }
 
 func (a *attempt) setPassword(ctx context.Context, req dbdrivers.SetPasswordRequest) error {
+	req.Note = a.note(ctx, req.Account)
 	return a.database(ctx, func(ctx context.Context) error {
 		return a.driver.SetPassword(ctx, req)
 	})

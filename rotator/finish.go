@@ -23,6 +23,7 @@ func (a *attempt) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.overlaps(description)
 	done, err := a.checkPendingLabel(labels)
 	if err != nil {
 		return err

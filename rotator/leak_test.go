@@ -54,7 +54,7 @@ func TestAStoreThatTellsWhatItStores(t *testing.T) {
 	w := newWorld(t)
 	w.secret()
 	w.config.Secrets = &tellingStore{putSpy{version: "token", value: w.text("AWSCURRENT")}}
-	err := w.rotator().Handle(t.Context(), rotator.Event{
+	_, err := w.rotator().Handle(t.Context(), rotator.Event{
 		Step: rotator.CreateSecret, SecretID: w.arn, ClientRequestToken: "token", RotationToken: rotator.NewRotationToken("planted-rotation-token"),
 	})
 	wantClass(t, err, rotator.ClassSecretsManager, `"password":"[redacted]"`, "with [redacted] failed")

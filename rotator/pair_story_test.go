@@ -337,9 +337,12 @@ func TestTheLogNamesWhatATwinOwned(t *testing.T) {
 	for _, row := range []struct {
 		name          string
 		adopt         bool
+		ownsNothing   bool // the engine's accounts own nothing
 		adopted, kept []string
 		says, never   []string
 	}{
+		{name: "it was kept, and nothing can be handed over", ownsNothing: true, kept: []string{"SELECT on shop"},
+			says: []string{`"kept":["SELECT on shop"]`, "its next turn revokes"}, never: []string{"ADOPT"}},
 		{name: "it was handed over", adopt: true, adopted: []string{"table orders"}, says: []string{`"adopted":["table orders"]`}, never: []string{"ADOPT"}},
 		{name: "it was kept, and could be handed over", kept: []string{"table orders"}, says: []string{`"kept":["table orders"]`, "set the function's ADOPT to reassign"}},
 		{name: "it was kept although told to be handed over", adopt: true, kept: []string{"right here"}, says: []string{`"kept":["right here"]`}, never: []string{"ADOPT"}},
@@ -348,6 +351,7 @@ func TestTheLogNamesWhatATwinOwned(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.config.Adopt = row.adopt
+			w.knowsOwnerRoles(!row.ownsNothing)
 			w.config.Drivers = map[string]dbdrivers.Driver{"fake": &remembering{Fake: w.driver, adopted: row.adopted, kept: row.kept}}
 			w.named("app_a", "app_b", "app_a")
 			w.db.MarkTwin("app_b", "app_a") // nothing but this is to be told of its turn

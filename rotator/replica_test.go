@@ -331,7 +331,7 @@ func testLate(t *testing.T, driver dbdrivers.Driver, timeout time.Duration, curr
 	began := time.Now()
 	ctx, cancel := context.WithDeadline(t.Context(), began.Add(timeout))
 	defer cancel()
-	err = r.Handle(ctx, rotator.Event{Step: rotator.TestSecret, SecretID: "arn", ClientRequestToken: "token"})
+	_, err = r.Handle(ctx, rotator.Event{Step: rotator.TestSecret, SecretID: "arn", ClientRequestToken: "token"})
 	return time.Since(began), err
 }
 

@@ -282,7 +282,7 @@ func TestLabelsDecideWhatAStepMayDo(t *testing.T) {
 	t.Run("the event is no rotation's", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		err := w.rotator().Handle(t.Context(), rotator.Event{Step: "create_secret"})
+		_, err := w.rotator().Handle(t.Context(), rotator.Event{Step: "create_secret"})
 		if err == nil {
 			t.Fatal("no error")
 		}
@@ -391,7 +391,7 @@ func TestSecretsManagerIsOutOfReach(t *testing.T) {
 	if err := w.aws.Close(); err != nil {
 		t.Fatal(err)
 	}
-	err := r.Handle(t.Context(), rotator.Event{Step: rotator.SetSecret, SecretID: w.arn, ClientRequestToken: token})
+	_, err := r.Handle(t.Context(), rotator.Event{Step: rotator.SetSecret, SecretID: w.arn, ClientRequestToken: token})
 	wantClass(t, err, rotator.ClassSecretsManager, "interface endpoint", "443")
 }
 
@@ -404,7 +404,7 @@ func TestTheRotationTokenIsPassedOn(t *testing.T) {
 		w.config.Secrets = spy
 		spy.version = uuid.NewString()
 		spy.value = `{"engine":"fake","host":"` + host + `","username":"app","password":"` + firstPassword + `"}`
-		err := w.rotator().Handle(t.Context(), rotator.Event{
+		_, err := w.rotator().Handle(t.Context(), rotator.Event{
 			Step: rotator.CreateSecret, SecretID: w.arn, ClientRequestToken: spy.version, RotationToken: rotator.NewRotationToken(token),
 		})
 		if err != nil {
@@ -459,7 +459,7 @@ func TestTooLittleTimeIsLeftForTheDatabase(t *testing.T) {
 	signIns, _ := w.db.SignIns()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	err := w.rotator().Handle(ctx, rotator.Event{Step: rotator.SetSecret, SecretID: w.arn, ClientRequestToken: token})
+	_, err := w.rotator().Handle(ctx, rotator.Event{Step: rotator.SetSecret, SecretID: w.arn, ClientRequestToken: token})
 	wantClass(t, err, rotator.ClassDeadline, "time-out")
 	if after, _ := w.db.SignIns(); after != signIns {
 		t.Error("a sign-in was begun that could not end in time")
@@ -475,7 +475,7 @@ func TestADatabaseThatDoesNotAnswerIsNamedBeforeTheDeadline(t *testing.T) {
 	token := w.pend(strings.Replace(w.text("AWSCURRENT"), firstPassword, "planted-Other-1", 1))
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
-	err := w.rotator().Handle(ctx, rotator.Event{Step: rotator.TestSecret, SecretID: w.arn, ClientRequestToken: token})
+	_, err := w.rotator().Handle(ctx, rotator.Event{Step: rotator.TestSecret, SecretID: w.arn, ClientRequestToken: token})
 	if ctx.Err() != nil {
 		t.Fatal("the function's deadline passed before the error")
 	}

@@ -121,13 +121,13 @@ func New(config Config) (*Rotator, error) {
 	return &Rotator{config: config}, nil
 }
 
-// Handle runs one step. A nil error means that the step's outcome stands,
+// Handle runs one step, and says what it did. A nil error means that the step's outcome stands,
 // whether this call brought it about or an earlier one did. Any other is a
 // *[StepError].
 //
 // The context's deadline is the function's: Handle ends before it, so that
 // what did not answer is named in an error instead of being cut off.
-func (r *Rotator) Handle(ctx context.Context, event Event) error {
+func (r *Rotator) Handle(ctx context.Context, event Event) (Result, error) {
 	started := time.Now()
 	a := &attempt{
 		Rotator: r,
@@ -148,8 +148,9 @@ func (r *Rotator) Handle(ctx context.Context, event Event) error {
 		"secretsManagerCalls", a.calls, "signIns", a.signIns, "refusedSignIns", a.refusals,
 	}
 	if err == nil {
-		a.log.InfoContext(ctx, "step finished", report...)
-		return nil
+		a.result.Step, a.result.Outcome = event.Step, a.outcome
+		a.log.InfoContext(ctx, "step finished", append(report, a.result.attributes()...)...)
+		return a.result, nil
 	}
 	class, remedy := classOf(err)
 	stepError := &StepError{
@@ -157,7 +158,7 @@ func (r *Rotator) Handle(ctx context.Context, event Event) error {
 		Class: class, Remedy: remedy, Err: err, scrub: a.scrubber(),
 	}
 	a.log.ErrorContext(ctx, "step failed", append(report, "class", string(class), "error", stepError.Error())...)
-	return stepError
+	return Result{}, stepError
 }
 
 // run does what the event asks for.

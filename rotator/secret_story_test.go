@@ -19,6 +19,7 @@ func TestASecretWithFaultsIsRefusedInCreate(t *testing.T) {
 		edits []func(map[string]any)
 		text  string // instead of a document
 		plain bool   // the engine has a driver without optional powers
+		admin bool   // only an admin keeps an account's former password
 		says  []string
 	}{
 		{name: "not JSON", text: "planted-just-a-password", says: []string{"not a JSON object"}},
@@ -29,7 +30,9 @@ func TestASecretWithFaultsIsRefusedInCreate(t *testing.T) {
 		{name: "a username that is too long", edits: []func(map[string]any){set("username", strings.Repeat("x", 64))}, says: []string{`"username" has 64 bytes`}},
 		{name: "a password policy that cannot be satisfied", edits: []func(map[string]any){set("dbrotation", map[string]any{"passwordLength": 3})}, says: []string{"the password length is 3"}},
 		{name: "an unknown strategy", edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "twice"})}, says: []string{`"twice" is not a strategy`, "single"}},
-		{name: "dual passwords on an engine without them", edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "dual-password"})}, says: []string{"no such feature"}},
+		{name: "two passwords for an engine whose accounts have one", plain: true, edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "dual-password"})}, says: []string{"no such feature"}},
+		{name: "two passwords without the admin who alone can keep one", admin: true, edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "dual-password"})}, says: []string{`"masterarn" is missing`, "only an admin"}},
+		{name: "twins for two passwords", edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "dual-password", "twins": []string{"a", "b"}, "ownerRole": "o"})}, says: []string{"2 faults", "twins", "ownerRole"}},
 		{name: "an admin, no strategy, and an engine without twins", plain: true, edits: []func(map[string]any){set("masterarn", "arn:aws:secretsmanager:eu-west-1:000000000000:secret:admin-AbCdEf")}, says: []string{`"strategy": "single"`}},
 		{name: "an alternating strategy for an engine without twins", plain: true, edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "alternating"})}, says: []string{`"dbrotation" asks for the strategy alternating, which this version cannot do`}},
 		{name: "twins for one account", edits: []func(map[string]any){set("dbrotation", map[string]any{"strategy": "single", "twins": []string{"a", "b"}, "ownerRole": "o"})}, says: []string{"2 faults", "twins", "ownerRole"}},
@@ -39,6 +42,11 @@ func TestASecretWithFaultsIsRefusedInCreate(t *testing.T) {
 			w := newWorld(t)
 			if row.plain {
 				w.config.Drivers = map[string]dbdrivers.Driver{"fake": struct{ dbdrivers.Driver }{w.driver}}
+			}
+			if row.admin {
+				traits := w.driver.Traits()
+				traits.RetainsByAdminOnly = true
+				w.driver.SetTraits(traits)
 			}
 			if row.text != "" {
 				w.arn = w.store("app", row.text)

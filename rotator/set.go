@@ -61,6 +61,9 @@ func (a *attempt) set(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := a.keepsTLS(admin, account); err != nil {
+			return err
+		}
 		change.admin = &admin
 		// The account is asked for where the admin's password goes, and
 		// nowhere else: a proof given by another server proves nothing there.
@@ -69,7 +72,24 @@ func (a *attempt) set(ctx context.Context) error {
 		change.current.TLS.Plaintext = admin.login.TLS.Plaintext && account.TLS.Plaintext
 	}
 	change.pending = change.as(pending)
-	return change.run(ctx)
+	if err := change.run(ctx); err != nil {
+		return err
+	}
+	if a.strategyName.hasOverlap() && !errors.Is(change.tried[0].err, dbdrivers.ErrRefused) {
+		a.result.FormerOpensUntil = theNextRotation
+	}
+	return nil
+}
+
+// keepsTLS refuses an admin whose login goes without TLS, where the engine is sent
+// the new password itself: only the account's own secret gives that up.
+func (a *attempt) keepsTLS(admin admin, account dbdrivers.Login) error {
+	if !a.traits.SendsPassword || !admin.login.TLS.Plaintext || account.TLS.Plaintext {
+		return nil
+	}
+	return fail(ClassForbidden, `Take "`+fieldSSL+`": false out of the admin's secret, or where the server has no TLS say it in the account's secret too. Nothing was changed.`,
+		"the admin's secret %s has %q false, so the account's new password would cross the network as readable text, and the account's own secret demands TLS",
+		admin.arn, fieldSSL)
 }
 
 // change is one account's password about to change.
@@ -82,6 +102,7 @@ type change struct {
 	admin           *admin // nil: the account changes its own
 
 	tried tries
+	opens dbdrivers.Login // proven to open the database; without a password while nothing is
 }
 
 // try is one credential that was offered to the server.
@@ -158,9 +179,9 @@ func (c *change) as(d *document) dbdrivers.Login {
 func (c *change) from(ctx context.Context, label string, login dbdrivers.Login) error {
 	c.outcome = "set"
 	if c.admin == nil {
-		err := c.setPassword(ctx, dbdrivers.SetPasswordRequest{
-			As: login, Account: login.Username, Password: c.pending.Password, Hash: c.hash,
-		})
+		err := c.give(ctx, dbdrivers.SetPasswordRequest{
+			As: login, Account: login.Username, Database: login.Database, Params: login.Params, Password: c.pending.Password, Hash: c.hash,
+		}, login.Password)
 		c.tried = append(c.tried, try{label, err})
 		return err
 	}
@@ -182,6 +203,7 @@ func (c *change) from(ctx context.Context, label string, login dbdrivers.Login) 
 	case !isPassword(err):
 		return fmt.Errorf("proving the %s credential: %w", label, err)
 	}
+	c.opens = login
 	return c.byAdmin(ctx)
 }
 
@@ -261,7 +283,14 @@ func (c *change) settle(ctx context.Context, err error) error {
 	}
 	token := c.event.ClientRequestToken
 	adapt := "Adapt the password policy (PASSWORD_LENGTH, EXCLUDE_CHARACTERS, ... or the secret's own) to the rule, and rotate again. "
-	if doubt := c.doubt(ctx); doubt != nil {
+	set, doubt := c.doubt(ctx)
+	if set {
+		// Said again, or at the same moment as by another delivery, a change
+		// that was made meets the rule that a password may not come back.
+		c.outcome = "already set"
+		return nil
+	}
+	if doubt != nil {
 		return fail(ClassPasswordRules, adapt+"AWSPENDING is taken off the version "+token+" as soon as current opens the database and pending does not; "+
 			"where current does not hold the account's true password, put that under AWSCURRENT with PutSecretValue first.",
 			"setting the password: %w (the label stays: %w)", err, doubt)
@@ -278,19 +307,31 @@ func (c *change) settle(ctx context.Context, err error) error {
 		"setting the password: %w", err)
 }
 
-// doubt says why it is not proven that the database holds current and not
-// pending; nil where it is. What the ladder has shown is not asked again.
-func (c *change) doubt(ctx context.Context) error {
+// doubt finds out what the database holds after the server's rules refused the
+// password: pending, which is then set as the strategy wants it; or current and
+// not pending, which is a nil error. What the ladder has shown is not asked
+// again.
+func (c *change) doubt(ctx context.Context) (set bool, err error) {
 	if c.currentRefused() {
-		return errors.New("current does not open the database")
+		return false, errors.New("current does not open the database")
 	}
-	if err := c.verify(ctx, c.current); err != nil {
-		return fmt.Errorf("signing in as current to make sure: %w", err)
+	pending := c.verify(ctx, c.pending)
+	if !isPassword(pending) && !errors.Is(pending, dbdrivers.ErrRefused) {
+		return false, fmt.Errorf("signing in as pending to make sure: %w", pending)
 	}
-	if err := c.verify(ctx, c.pending); !errors.Is(err, dbdrivers.ErrRefused) {
-		return errors.New("the pending password was not refused")
+	if isPassword(pending) && c.strategyName == DualPassword {
+		return true, nil
 	}
-	return nil
+	current := c.verify(ctx, c.current)
+	switch {
+	case isPassword(pending) && errors.Is(current, dbdrivers.ErrRefused):
+		return true, nil
+	case isPassword(pending):
+		return false, errors.New("the pending password was not refused")
+	case current != nil:
+		return false, fmt.Errorf("signing in as current to make sure: %w", current)
+	}
+	return false, nil
 }
 
 // currentRefused reports whether the server refused current, with which the

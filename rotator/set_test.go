@@ -300,6 +300,25 @@ func TestAPasswordThatTheServersRulesRefuse(t *testing.T) {
 			t.Errorf("%d refused sign-ins, want current's and pending's: what was refused was offered again", refused)
 		}
 	})
+	t.Run("another delivery has just set it", func(t *testing.T) {
+		t.Parallel()
+		for _, edits := range [][]func(map[string]any){nil, {set("dbrotation", map[string]any{"strategy": "single"})}} {
+			w := newWorld(t)
+			if edits != nil {
+				edits = append(edits, w.adminSecret())
+			}
+			token := w.threeVersions(edits...)
+			w.db.CreateAccount("app", currentPassword)
+			w.db.FailNext(dbdrivers.ErrPasswordRules, drivertest.AfterChange)
+			if err := w.deliver(rotator.SetSecret, token); err != nil {
+				t.Errorf("it is set, and yet: %v", err)
+			}
+			if w.labels(token) != "AWSPENDING" {
+				t.Errorf("labels %q: the database holds its password", w.labels(token))
+			}
+			w.onlyOpen(pendingPassword)
+		}
+	})
 	t.Run("the label stays where the pending password opens after all", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/dbrotation/dbrotation/dbdrivers"
 )
@@ -51,6 +52,9 @@ var (
 // Description is a secret without its values.
 type Description struct {
 	RotationEnabled bool
+	// NextRotation is by when the next scheduled rotation begins; zero where
+	// none is scheduled. It may lie in the past after failures.
+	NextRotation time.Time
 	// Labels are the labels of each labelled version, by version id.
 	Labels map[string][]string
 	// OwningService is the AWS service that manages the secret, if one does.

@@ -18,7 +18,9 @@ const (
 	Single Strategy = "single"
 	// Alternating: two accounts take turns.
 	Alternating Strategy = "alternating"
-	// DualPassword: one account with two passwords at once.
+	// DualPassword: one account with two passwords at once. What was current
+	// opens beside pending until the next rotation. The account makes the
+	// change itself, or the admin of masterarn does, as with Single.
 	DualPassword Strategy = "dual-password"
 )
 
@@ -61,14 +63,27 @@ func (r *Rotator) strategy(d *document, driver dbdrivers.Driver) (Strategy, []Fa
 			"to change this one account's password set {%q: {\"strategy\": %q}} in the secret, or the function's STRATEGY, which comes first",
 			asks, Alternating, engine, fieldOurs, Single)})
 	case DualPassword:
-		faults = append(faults, Fault{Problem: fmt.Sprintf("%s the strategy %s, but %s has no such feature: an account there has one password", asks, DualPassword, engine)})
+		if _, ok := passwordRetainer(driver); !ok {
+			faults = append(faults, Fault{Problem: fmt.Sprintf("%s the strategy %s, but %s has no such feature: an account there has one password", asks, DualPassword, engine)})
+		} else if d.adminARN == "" && driver.Traits().RetainsByAdminOnly {
+			faults = append(faults, Fault{fieldAdmin, fmt.Sprintf("is missing: %s the strategy %s, and in %s only an admin can keep an account's former password; "+
+				"give the ARN of an admin's secret", asks, DualPassword, engine)})
+		}
+		faults = append(faults, d.alternatingOnly()...)
 	case Single:
-		if d.settings.OwnerRole != "" {
-			faults = append(faults, Fault{fieldOurs, "has an ownerRole, which only the strategy alternating uses"})
-		}
-		if d.settings.Twins != nil {
-			faults = append(faults, Fault{fieldOurs, "has twins, which only the strategy alternating uses"})
-		}
+		faults = append(faults, d.alternatingOnly()...)
 	}
 	return chosen, faults
+}
+
+// alternatingOnly lists what a document of another strategy may not have.
+func (d *document) alternatingOnly() []Fault {
+	var faults []Fault
+	if d.settings.OwnerRole != "" {
+		faults = append(faults, Fault{fieldOurs, "has an ownerRole, which only the strategy alternating uses"})
+	}
+	if d.settings.Twins != nil {
+		faults = append(faults, Fault{fieldOurs, "has twins, which only the strategy alternating uses"})
+	}
+	return faults
 }

@@ -22,9 +22,13 @@ type Topology interface {
 	// Admin finds the server of an admin's secret that a database service
 	// manages. Such a secret holds a username and a password alone; the server
 	// is named by a system tag, which only AWS can write. [ErrUnmanaged] where
-	// no tag names one.
+	// no tag names one. Where a tag names something that several servers serve,
+	// a namespace of Amazon Redshift Serverless with several workgroups, none is
+	// chosen: that is an error which names them.
 	//
 	// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html
+	// https://docs.aws.amazon.com/documentdb/latest/developerguide/docdb-secrets-manager.html
+	// https://docs.aws.amazon.com/redshift/latest/mgmt/redshift-secrets-manager-integration.html
 	Admin(ctx context.Context, tags map[string]string) (Endpoint, error)
 
 	// Relation says how host, which the application's secret names, is related
@@ -57,8 +61,12 @@ var (
 type Endpoint struct {
 	Host string
 	Port int
-	// Engine is the service's own name of the engine ("aurora-postgresql").
+	// Engine is the service's own name of the engine ("aurora-postgresql",
+	// "docdb"), which secrets use too; "redshift" where the service has none.
 	Engine string
+	// Database is the one that the server was made with, where an admin can sign in
+	// to none that is always there. It is empty where the service says none.
+	Database string
 }
 
 // RelationKind says how a host is related to the admin's host.

@@ -49,7 +49,7 @@ func (c *change) proven(ctx context.Context, alter func(proven bool) error) erro
 		return &failure{class: ClassUnsupported, err: err,
 			remedy: "Set the function's CREATE_TWINS to true, or create the account. Nothing was changed."}
 	}
-	if errors.Is(err, dbdrivers.ErrTwinOwns) && !c.config.Adopt {
+	if errors.Is(err, dbdrivers.ErrTwinOwns) && !c.config.Adopt && c.traits.OwnerRole {
 		return &failure{class: ClassUnsupported, err: err,
 			remedy: "Or set the function's ADOPT to reassign, which hands over what can be. Nothing was changed."}
 	}
@@ -92,21 +92,27 @@ func (c *change) previousProves(ctx context.Context) (bool, error) {
 // is the twin.
 func (c *change) alter(ctx context.Context, proven bool) error {
 	request := dbdrivers.SetPasswordRequest{
-		As: c.admin.login, Account: c.pending.Username, Password: c.pending.Password, Hash: c.hash, Proven: proven,
+		As: c.admin.login, Account: c.pending.Username, Database: c.current.Database, Params: c.current.Params,
+		Password: c.pending.Password, Hash: c.hash, Proven: proven,
 	}
 	if c.strategyName != Alternating {
-		return c.setPassword(ctx, request)
+		request.Current = c.opens.Password
+		return c.give(ctx, request, c.opens.Password)
 	}
 	names := c.currentDocument.pair()
+	if c.opens.Username == names.other(c.pending.Username) {
+		request.Current = c.opens.Password
+	}
 	if c.pending.Username == names.Canonical {
 		request.Twin = names.Twin
 		return c.setPassword(ctx, request)
 	}
 	return c.openTwin(ctx, dbdrivers.OpenTwinRequest{
 		Admin: c.admin.login, Canonical: names.Canonical, Twin: names.Twin,
-		OwnerRole: c.currentDocument.settings.OwnerRole, Database: c.current.Database,
-		Password: c.pending.Password, Hash: c.hash,
+		OwnerRole: c.currentDocument.settings.OwnerRole, Database: c.current.Database, Params: c.current.Params,
+		Current: request.Current, Password: c.pending.Password, Hash: c.hash,
 		MayCreate: c.config.CreateTwins, Proven: proven, Adopt: c.config.Adopt,
+		Note: c.note(ctx, names.Twin),
 	})
 }
 
@@ -129,14 +135,21 @@ func (c *change) openTwin(ctx context.Context, request dbdrivers.OpenTwinRequest
 			"added", report.Added, "removed", report.Removed, "adopted", report.Adopted)
 	}
 	if len(report.Kept) > 0 {
-		remedy := "grant to the role that the two share what the twin needs, and take from the twin what it holds itself"
-		if !request.Adopt {
-			remedy = "set the function's ADOPT to reassign, which hands over what can be; or " + remedy
-		}
-		c.log.WarnContext(ctx, "the twin owns or holds more than its sibling, and is not equal to it until that is handed over or taken away",
-			"twin", request.Twin, "sibling", request.Canonical, "kept", report.Kept, "remedy", remedy)
+		c.log.WarnContext(ctx, "the twin owns or holds more than its sibling",
+			"twin", request.Twin, "sibling", request.Canonical, "kept", report.Kept, "remedy", c.keptRemedy(request.Adopt))
 	}
 	return nil
+}
+
+// keptRemedy says what becomes of what a twin owns or holds beyond its sibling.
+func (c *change) keptRemedy(adopted bool) string {
+	switch {
+	case !c.traits.OwnerRole:
+		return "grant to its sibling what the twin is to keep; its next turn revokes the rights that are left, and a host row is the operator's to drop"
+	case adopted:
+		return "grant to the role that the two share what the twin needs, and take from the twin what it holds itself; until then the two are not equal"
+	}
+	return "set the function's ADOPT to reassign, which hands over what can be; or " + c.keptRemedy(true)
 }
 
 // verifyPair signs in as one account of the document's pair, once, and lists in

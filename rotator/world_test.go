@@ -132,7 +132,8 @@ func (w *world) invoke(ctx context.Context, raw []byte) error {
 	if err != nil {
 		return err
 	}
-	return r.Handle(ctx, event)
+	_, err = r.Handle(ctx, event)
+	return err
 }
 
 // secret stores the application's secret, with edits to the usual document.
@@ -232,7 +233,7 @@ func (w *world) deliver(step rotator.Step, token string) error {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	err := w.rotator().Handle(ctx, rotator.Event{Step: step, SecretID: w.arn, ClientRequestToken: token})
+	_, err := w.rotator().Handle(ctx, rotator.Event{Step: step, SecretID: w.arn, ClientRequestToken: token})
 	if err != nil {
 		w.nothingPlantedIn("an error", err.Error())
 	}

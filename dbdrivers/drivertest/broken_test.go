@@ -269,6 +269,15 @@ var brokenDrivers = map[string]struct {
 			return err
 		}}
 	}},
+	"does not look at what an admin's change replaces": {"an admin's change that comes late", func(good dbdrivers.Driver, _ *drivertest.FakeServer) dbdrivers.Driver {
+		return broken{Driver: good, set: func(ctx context.Context, req dbdrivers.SetPasswordRequest) error {
+			req.Current = dbdrivers.Password{}
+			return good.SetPassword(ctx, req)
+		}}
+	}},
+	"does not look at what a twin's turn came from": {"a request for a turn that is over changes nothing", onTwinRequest(func(req *dbdrivers.OpenTwinRequest) {
+		req.Current = dbdrivers.Password{}
+	})},
 	"signs in twice as the admin": {"an admin signs in once", func(good dbdrivers.Driver, _ *drivertest.FakeServer) dbdrivers.Driver {
 		return broken{Driver: good, set: func(ctx context.Context, req dbdrivers.SetPasswordRequest) error {
 			if !req.BySelf() {

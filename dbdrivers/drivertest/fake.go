@@ -21,8 +21,9 @@ type Fake struct {
 }
 
 var (
-	_ dbdrivers.Driver     = (*Fake)(nil)
-	_ dbdrivers.TwinOpener = (*Fake)(nil)
+	_ dbdrivers.Driver           = (*Fake)(nil)
+	_ dbdrivers.TwinOpener       = (*Fake)(nil)
+	_ dbdrivers.PasswordRetainer = (*Fake)(nil)
 )
 
 // NewFake returns a driver that reaches servers, and nothing else.

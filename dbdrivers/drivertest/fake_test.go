@@ -13,8 +13,19 @@ import (
 
 func TestFakeConforms(t *testing.T) { conform(t, nil) }
 
+// An engine whose accounts cannot keep a former password of their own, though
+// their admin can.
+func TestFakeConformsWhereOnlyAnAdminRetains(t *testing.T) {
+	conform(t, func(driver dbdrivers.Driver, _ *drivertest.FakeServer) dbdrivers.Driver {
+		traits := driver.Traits()
+		traits.RetainsByAdminOnly = true
+		fakeOf(driver).SetTraits(traits)
+		return driver
+	}, func(f *drivertest.Fixture) { f.Retain.Allow = nil })
+}
+
 // conform runs the suite on the fake, or on what breaks makes of it.
-func conform(t *testing.T, breaks func(dbdrivers.Driver, *drivertest.FakeServer) dbdrivers.Driver) {
+func conform(t *testing.T, breaks func(dbdrivers.Driver, *drivertest.FakeServer) dbdrivers.Driver, edits ...func(*drivertest.Fixture)) {
 	srv := drivertest.NewFakeServer("db.fake")
 	noTLS, stranger, otherName := drivertest.NewFakeServer("plain.fake"), drivertest.NewFakeServer("stranger.fake"), drivertest.NewFakeServer("other.fake")
 	noTLS.SetTLSFault("the server offers no TLS")
@@ -32,16 +43,18 @@ func conform(t *testing.T, breaks func(dbdrivers.Driver, *drivertest.FakeServer)
 	if breaks != nil {
 		driver = breaks(driver, srv)
 	}
-	drivertest.Run(t, drivertest.Fixture{
+	fixture := drivertest.Fixture{
 		Driver: driver,
 		Account: func(_ *testing.T, user, password string) dbdrivers.Login {
 			srv.CreateAccount(user, password)
+			srv.MayRetain(user, false)
 			return login(srv.Host(), user, password)
 		},
-		Admin:   func(*testing.T) dbdrivers.Login { return login(srv.Host(), "admin", "admin-password") },
-		Opens:   func(_ *testing.T, user, password string) bool { return srv.Opens(user, password) },
-		SignIns: func(_ *testing.T, user string) (ok, refused int) { return srv.SignInsOf(user) },
-		Bar:     func(_ *testing.T, user string) { srv.Bar(user) },
+		Admin:         func(*testing.T) dbdrivers.Login { return login(srv.Host(), "admin", "admin-password") },
+		AdminCompares: true,
+		Opens:         func(_ *testing.T, user, password string) bool { return srv.Opens(user, password) },
+		SignIns:       func(_ *testing.T, user string) (ok, refused int) { return srv.SignInsOf(user) },
+		Bar:           func(_ *testing.T, user string) { srv.Bar(user) },
 		Twins: &drivertest.TwinFixture{
 			Right:  func(*testing.T) string { return rand.Text() },
 			Grant:  func(_ *testing.T, user, right string) { srv.Grant(user, right) },
@@ -58,11 +71,26 @@ func conform(t *testing.T, breaks func(dbdrivers.Driver, *drivertest.FakeServer)
 				return cutting(srv, login, nth, answerLost)
 			},
 		},
+		Retain: &drivertest.RetainFixture{
+			Allow: func(_ *testing.T, user string) { srv.MayRetain(user, true) },
+			Cut: func(_ *testing.T, by dbdrivers.Login, nth int, answerLost bool) (dbdrivers.Login, func() bool) {
+				if by.Username != "admin" {
+					return by, cutOff(srv, by.Username, retainMoments, nth, answerLost)
+				}
+				by.Username = "admin-" + rand.Text()
+				srv.SetAdmin(by.Username, "admin-password")
+				return by, cutOff(srv, by.Username, retainMoments, nth, answerLost)
+			},
+		},
 		NoTLS:            at(noTLS),
 		UnknownAuthority: at(stranger),
 		OtherName:        at(otherName),
 		Environment:      map[string]string{"PGHOST": "elsewhere.invalid"},
-	})
+	}
+	for _, edit := range edits {
+		edit(&fixture)
+	}
+	drivertest.Run(t, fixture)
 }
 
 // moments are those of OpenTwin, in their order. Its messages are the spaces
@@ -71,19 +99,28 @@ var moments = []drivertest.Moment{
 	drivertest.AtSignIn, drivertest.BeforeChange, drivertest.WhileEqualising, drivertest.BeforeOpening, drivertest.AfterChange,
 }
 
-// cutting makes an admin whose next call fails at the moment before or after the
-// nth message.
+// retainMoments are those of RetainPassword.
+var retainMoments = []drivertest.Moment{drivertest.AtSignIn, drivertest.BeforeChange, drivertest.AfterChange}
+
+// cutting makes an admin whose next call of OpenTwin fails at the moment before
+// or after the nth message.
 func cutting(srv *drivertest.FakeServer, login func(host, user, password string) dbdrivers.Login, nth int, answerLost bool) (dbdrivers.Login, func() bool) {
 	admin := "admin-" + rand.Text()
 	srv.SetAdmin(admin, "admin-password")
+	return login(srv.Host(), admin, "admin-password"), cutOff(srv, admin, moments, nth, answerLost)
+}
+
+// cutOff makes user's next call fail at the moment before or after the nth
+// message, and reports whether there is one.
+func cutOff(srv *drivertest.FakeServer, user string, moments []drivertest.Moment, nth int, answerLost bool) func() bool {
 	if answerLost {
 		nth++
 	}
 	if nth >= len(moments) {
-		return login(srv.Host(), admin, "admin-password"), func() bool { return false }
+		return func() bool { return false }
 	}
-	srv.FailNextOf(admin, dbdrivers.ErrUnreachable, moments[nth])
-	return login(srv.Host(), admin, "admin-password"), func() bool { return true }
+	srv.FailNextOf(user, dbdrivers.ErrUnreachable, moments[nth])
+	return func() bool { return true }
 }
 
 // app is a fake server with one account, and how to call the driver on it.

@@ -43,18 +43,26 @@ type FakeServer struct {
 	ok, refused int
 	// owners has the owner of each object.
 	owners map[string]string
+	// onePassword: an account here has no second one.
+	onePassword bool
 }
 
 type fakeAccount struct {
 	password string
-	admin    bool
-	barred   bool
+	// former opens as well, where it is not nil: the password before password
+	// that RetainPassword left. mayNotRetain says that the account itself lacks
+	// the right to leave one, and to end one.
+	former       *string
+	mayNotRetain bool
+
+	admin  bool
+	barred bool
 	// ok and refused count this account's sign-ins, missed the refusals since
 	// the last good one.
 	ok, refused, missed int
-	// settling is a password that was acknowledged and does not show yet;
-	// after that many more sign-ins it does.
-	settling *string
+	// settling is a change that was acknowledged and does not show yet; after
+	// that many more sign-ins it does.
+	settling *change
 	after    int
 	// rights and settings are what OpenTwin makes equal; twinOf is its mark,
 	// and wasEqual says that it was equal once.
@@ -66,6 +74,17 @@ type fakeAccount struct {
 
 func newFakeAccount(password string, admin bool) *fakeAccount {
 	return &fakeAccount{password: password, admin: admin, rights: make(map[string]bool), settings: make(map[string]string)}
+}
+
+// change is what an account's passwords become.
+type change struct {
+	password string
+	former   *string
+}
+
+// takes reports whether a password is one of the account's.
+func (a *fakeAccount) takes(password string) bool {
+	return a.password == password || a.former != nil && *a.former == password
 }
 
 type fault struct {
@@ -104,7 +123,7 @@ func (s *FakeServer) Opens(user, password string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.accounts[user]
-	return a != nil && a.password == password && !a.barred
+	return a != nil && a.takes(password) && !a.barred
 }
 
 // SignIns returns how many sign-ins the server has taken and refused. One
@@ -214,7 +233,7 @@ func (s *FakeServer) signIn(login dbdrivers.Login) error {
 	if a != nil {
 		a.settle()
 	}
-	if a == nil || a.password != login.Password.Reveal() {
+	if a == nil || !a.takes(login.Password.Reveal()) {
 		s.refused++
 		if a != nil {
 			a.refused++
@@ -247,12 +266,37 @@ func (s *FakeServer) change(req dbdrivers.SetPasswordRequest) error {
 	if twin := s.accounts[req.Twin]; req.Twin != "" && (twin == nil && !req.Proven || twin != nil && !twin.provenTo(req.Account, req.Proven)) {
 		return dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, fmt.Errorf("%w: %q", dbdrivers.ErrTwinUnproven, req.Twin))
 	}
+	if !req.BySelf() && !req.Current.IsEmpty() && !s.stillOpens(req) {
+		return dbdrivers.Classify(dbdrivers.ErrBusy, doing, errLate)
+	}
 	if err := s.accepts(req.Password, doing); err != nil {
 		return err
 	}
-	s.give(target, req.Password)
+	// As MySQL has it: a plain change leaves the former password, and it takes
+	// a right of its own to end that.
+	if req.BySelf() && target.mayNotRetain && target.former != nil {
+		if req.Note != nil {
+			req.Note("a former password still opens the account, which lacks the right to end it")
+		}
+		s.give(target, change{req.Password.Reveal(), target.former})
+		return nil
+	}
+	s.give(target, change{password: req.Password.Reveal()})
 	return nil
 }
+
+// stillOpens reports whether what proved that the change is wanted opens an
+// account yet, or the change is made already. s.mu is held.
+func (s *FakeServer) stillOpens(req dbdrivers.SetPasswordRequest) bool {
+	if req.Twin != "" {
+		twin := s.accounts[req.Twin]
+		return twin != nil && twin.takes(req.Current.Reveal())
+	}
+	target := s.accounts[req.Account]
+	return target.takes(req.Current.Reveal()) || target.takes(req.Password.Reveal())
+}
+
+var errLate = errors.New("the account has another password by now")
 
 // accepts asks the server's password rules. s.mu is held.
 func (s *FakeServer) accepts(password dbdrivers.Password, doing string) error {
@@ -267,14 +311,13 @@ func (s *FakeServer) accepts(password dbdrivers.Password, doing string) error {
 	return nil
 }
 
-// give changes a password, now or after a while. s.mu is held.
-func (s *FakeServer) give(target *fakeAccount, password dbdrivers.Password) {
-	text := password.Reveal()
+// give changes passwords, now or after a while. s.mu is held.
+func (s *FakeServer) give(target *fakeAccount, to change) {
 	if s.settleAfter > 0 {
-		target.settling, target.after = &text, s.settleAfter
+		target.settling, target.after = &to, s.settleAfter
 		return
 	}
-	target.password, target.settling = text, nil
+	target.password, target.former, target.settling = to.password, to.former, nil
 }
 
 // settle brings a waiting change one sign-in nearer.
@@ -286,5 +329,5 @@ func (a *fakeAccount) settle() {
 		a.after--
 		return
 	}
-	a.password, a.settling = *a.settling, nil
+	a.password, a.former, a.settling = a.settling.password, a.settling.former, nil
 }

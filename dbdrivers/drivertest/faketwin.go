@@ -44,6 +44,9 @@ func (f *Fake) OpenTwin(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbd
 	if err := s.mayOpen(req, traits.Username); err != nil {
 		return dbdrivers.TwinReport{}, dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, err)
 	}
+	if !req.Current.IsEmpty() && !s.accounts[req.Canonical].takes(req.Current.Reveal()) {
+		return dbdrivers.TwinReport{}, dbdrivers.Classify(dbdrivers.ErrBusy, doing, errLate)
+	}
 	return s.openTwin(req, doing)
 }
 
@@ -151,7 +154,7 @@ func (s *FakeServer) openTwin(req dbdrivers.OpenTwinRequest, doing string) (repo
 	}
 	twin.twinOf, twin.barred, twin.missed = req.Canonical, false, 0
 	twin.wasEqual = twin.wasEqual || len(report.Kept) == 0
-	s.give(twin, req.Password)
+	s.give(twin, change{password: req.Password.Reveal()})
 	if fails(AfterChange) {
 		return dbdrivers.TwinReport{}, err
 	}

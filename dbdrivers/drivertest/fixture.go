@@ -21,6 +21,9 @@ type Fixture struct {
 	// Admin returns a login that may set the passwords of such accounts. It is
 	// nil where the engine has no such thing.
 	Admin func(t *testing.T) dbdrivers.Login
+	// AdminCompares says that the engine shows an admin which password an account
+	// has, so that a request which comes late changes nothing.
+	AdminCompares bool
 	// Opens asks the server, without the driver, whether a password opens it.
 	Opens func(t *testing.T, username, password string) bool
 	// SignIns returns how many sign-ins of a user the server itself has
@@ -35,8 +38,11 @@ type Fixture struct {
 	Sessions func(t *testing.T, username string) int
 
 	// Twins is what the alternating power is tested with. A driver that
-	// implements [dbdrivers.TwinOpener] must have it.
+	// implements [dbdrivers.TwinOpener] must have it, and no other may.
 	Twins *TwinFixture
+	// Retain is what the strategy dual-password is tested with. A driver that
+	// implements [dbdrivers.PasswordRetainer] must have it, and no other may.
+	Retain *RetainFixture
 
 	// NoTLS returns a login that asks for TLS at a server that offers none.
 	NoTLS func(t *testing.T) dbdrivers.Login

@@ -46,6 +46,7 @@ func takes(traits dbdrivers.PasswordTraits, password string) bool {
 	length := utf8.RuneCountInString(password)
 	return length >= traits.MinLength && (traits.MaxLength == 0 || length <= traits.MaxLength) &&
 		!strings.ContainsAny(password, traits.Forbidden) &&
+		(!traits.ASCII || !strings.ContainsFunc(password, func(r rune) bool { return r > unicode.MaxASCII })) &&
 		(!traits.NeedsUpper || strings.ContainsFunc(password, unicode.IsUpper)) &&
 		(!traits.NeedsLower || strings.ContainsFunc(password, unicode.IsLower)) &&
 		(!traits.NeedsDigit || strings.ContainsFunc(password, unicode.IsDigit))

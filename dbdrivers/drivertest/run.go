@@ -16,9 +16,11 @@ func Run(t *testing.T, f Fixture) {
 
 	tests := map[string]func(Fixture, *testing.T){
 		"traits are sound":                                   Fixture.testTraits,
+		"the driver has the powers that are claimed":         Fixture.testPowers,
 		"an account changes its own password":                Fixture.testBySelf,
 		"a change said twice is one change":                  Fixture.testRepeated,
 		"an admin changes an account's password":             Fixture.testByAdmin,
+		"an admin's change that comes late":                  Fixture.testByAdminLate,
 		"an account cannot change another's":                 Fixture.testByStranger,
 		"a wrong password is refused and changes nothing":    Fixture.testRefused,
 		"an unknown user is refused":                         Fixture.testUnknownUser,
@@ -40,6 +42,10 @@ func Run(t *testing.T, f Fixture) {
 	if hasTwins {
 		maps.Copy(tests, twinTests(f, opener))
 	}
+	retainer, retains := f.Driver.(dbdrivers.PasswordRetainer)
+	if retains {
+		maps.Copy(tests, retainTests(retainer))
+	}
 	t.Run("contract", func(t *testing.T) {
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
@@ -52,6 +58,10 @@ func Run(t *testing.T, f Fixture) {
 	t.Run("an admin signs in once", f.testAdminSignIns)
 	if hasTwins {
 		t.Run("a twin is opened by one sign-in", func(t *testing.T) { f.testTwinSignIns(t, opener) })
+	}
+	if retains {
+		t.Run("a password is retained by one sign-in", func(t *testing.T) { f.testRetainSignIns(t, retainer) })
+		t.Run("no retained password is in the server's log", func(t *testing.T) { f.testRetainLog(t, retainer) })
 	}
 	t.Run("no password is in the server's log", f.testLog)
 }
@@ -105,6 +115,37 @@ func (f Fixture) testRepeated(t *testing.T) {
 		a.mustOpen(next)
 	}
 	a.mustRefuse(a.old())
+}
+
+// testByAdminLate is an admin's request that comes when the password which it was
+// to replace, as somebody proved, is the account's or is not any more.
+func (f Fixture) testByAdminLate(t *testing.T) {
+	if f.Admin == nil {
+		return
+	}
+	a, next, later, admin := f.account(t), newPassword(), newPassword(), f.Admin(t)
+	set := func(current, password string) error {
+		ctx, cancel := contextOf(t)
+		defer cancel()
+		return f.Driver.SetPassword(ctx, dbdrivers.SetPasswordRequest{
+			As: admin, Account: a.name(), Current: dbdrivers.NewPassword(current), Password: dbdrivers.NewPassword(password),
+		})
+	}
+	for range 2 { // the second time it is set already
+		if err := set(a.old(), next); err != nil {
+			t.Fatalf("SetPassword: %v", err)
+		}
+		a.mustOpen(next)
+	}
+	if err := set(next, later); err != nil {
+		t.Fatalf("SetPassword: %v", err)
+	}
+	if !f.AdminCompares {
+		return
+	}
+	wantClass(t, set(a.old(), next), dbdrivers.ErrBusy, a.old(), next, later)
+	a.mustOpen(later)
+	a.mustRefuse(next)
 }
 
 func (f Fixture) testByAdmin(t *testing.T) {

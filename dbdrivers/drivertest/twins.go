@@ -62,6 +62,7 @@ func twinTests(f Fixture, opener dbdrivers.TwinOpener) map[string]func(Fixture, 
 		"a twin that is cut off is closed or complete":          pair.testCutOff,
 		"a twin opened at the same moment is opened once":       pair.testSameMoment,
 		"a hostile password opens a twin":                       pair.testHostile,
+		"a request for a turn that is over changes nothing":     pair.testTurnIsOver,
 		"either of the two is verified as any account is":       pair.testVerified,
 		"verifying lists in what the twin differs":              pair.testDifferences,
 	}
@@ -447,6 +448,51 @@ func (p pair) testSameMoment() {
 		p.t.Errorf("%d calls say that they made the twin; want one", made)
 	}
 	p.wantComplete(password)
+}
+
+// testTurnIsOver is a request that comes late, when the two have taken turns
+// since.
+func (p pair) testTurnIsOver() {
+	first, second, third := newPassword(), newPassword(), newPassword()
+	open := func(current, password string) error {
+		req := p.request(password)
+		req.Current = dbdrivers.NewPassword(current)
+		_, err := p.open(req)
+		return err
+	}
+	set := func(current, password string) error {
+		ctx, cancel := contextOf(p.t)
+		defer cancel()
+		return p.fixture.Driver.SetPassword(ctx, dbdrivers.SetPasswordRequest{
+			As: p.fixture.Admin(p.t), Account: p.name(), Twin: p.twin,
+			Current: dbdrivers.NewPassword(current), Password: dbdrivers.NewPassword(password),
+		})
+	}
+	turn := func(err error) {
+		p.t.Helper()
+		if err != nil {
+			p.t.Fatalf("a turn: %v", err)
+		}
+	}
+	late := func(err error) {
+		p.t.Helper()
+		wantClass(p.t, err, dbdrivers.ErrBusy, p.old(), first, second, third)
+	}
+	for range 2 { // an opening that is said again comes in time
+		turn(open(p.old(), first))
+	}
+	turn(set(first, second))
+	if p.fixture.AdminCompares {
+		late(open(p.old(), newPassword()))
+	}
+	turn(open(second, third))
+	if p.fixture.AdminCompares {
+		late(open(p.old(), first))
+		late(set(first, newPassword()))
+	}
+	sibling, twin := account{t: p.t, fixture: p.fixture, login: p.with(second)}, p.twinAccount(third)
+	sibling.mustOpen(second)
+	twin.mustOpen(third)
 }
 
 func (p pair) testHostile() {

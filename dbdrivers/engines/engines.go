@@ -7,7 +7,11 @@ import (
 	"slices"
 
 	"github.com/dbrotation/dbrotation/dbdrivers"
+	"github.com/dbrotation/dbrotation/dbdrivers/documentdb"
+	"github.com/dbrotation/dbrotation/dbdrivers/mariadb"
+	"github.com/dbrotation/dbrotation/dbdrivers/mysql"
 	"github.com/dbrotation/dbrotation/dbdrivers/postgres"
+	"github.com/dbrotation/dbrotation/dbdrivers/redshift"
 )
 
 // Table returns the drivers by the values that "engine" may have in a secret.
@@ -19,6 +23,13 @@ func Table() map[string]dbdrivers.Driver {
 	return map[string]dbdrivers.Driver{
 		"postgres":          postgres.New(),
 		"aurora-postgresql": postgres.New(),
+		"mysql":             mysql.New(),
+		"aurora-mysql":      mysql.New(),
+		"mariadb":           mariadb.New(),
+		"redshift":          redshift.New(),
+		"documentdb":        documentdb.New(),
+		"docdb":             documentdb.New(),
+		"mongo":             documentdb.NewMongo(),
 	}
 }
 

@@ -11,7 +11,13 @@ import (
 // TestTable holds the names under which AWS's own functions and RDS know the
 // engines: a secret written for them is found here.
 func TestTable(t *testing.T) {
-	ports := map[string]int{"postgres": 5432, "aurora-postgresql": 5432}
+	ports := map[string]int{
+		"postgres": 5432, "aurora-postgresql": 5432,
+		"mysql": 3306, "aurora-mysql": 3306,
+		"mariadb":    3306,
+		"redshift":   5439,
+		"documentdb": 27017, "docdb": 27017, "mongo": 27017,
+	}
 	table := engines.Table()
 	for name, port := range ports {
 		driver, ok := table[name]

@@ -141,7 +141,7 @@ func (e estate) comment() (comment string) {
 // memberships are all grants of the twin to the admin.
 func (e estate) memberships() (all string) {
 	e.t.Helper()
-	e.ask(e.t, &all, "SELECT coalesce(array_agg(to_jsonb(m)::text ORDER BY 1)::text, 'none') FROM pg_auth_members m WHERE m.member = 'radmin'::regrole AND m.roleid = $1::regrole", e.name)
+	e.ask(e.t, &all, "SELECT coalesce(array_agg(to_jsonb(m)::text ORDER BY to_jsonb(m)::text)::text, 'none') FROM pg_auth_members m WHERE m.member = 'radmin'::regrole AND m.roleid = $1::regrole", e.name)
 	return all
 }
 

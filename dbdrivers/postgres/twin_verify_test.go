@@ -47,7 +47,7 @@ func TestDriftIsNamed(t *testing.T) {
 		// before16: the twin's INHERIT was that of all its memberships.
 		before16 []string
 	}{
-		{name: "a membership", sql: "GRANT drift_group TO %twin", undo: "REVOKE drift_group FROM %twin", want: []string{`membership of "drift_group"`}},
+		{name: "a membership", sql: "GRANT differing_group TO %twin", undo: "REVOKE differing_group FROM %twin", want: []string{`membership of "differing_group"`}},
 		{name: "the right to pass its sibling on", sql: "GRANT %app TO %twin WITH ADMIN OPTION", undo: "REVOKE ADMIN OPTION FOR %app FROM %twin", want: []string{`ADMIN OPTION on %app`}},
 		{name: "a setting", sql: "ALTER ROLE %twin SET application_name = '" + value + "'", undo: "ALTER ROLE %twin RESET application_name", want: []string{"setting application_name"}},
 		{name: "a setting of the sibling", sql: "ALTER ROLE %app SET application_name = '" + value + "'", undo: "ALTER ROLE %app RESET application_name", want: []string{"setting application_name"}},
@@ -61,10 +61,10 @@ func TestDriftIsNamed(t *testing.T) {
 	}
 	eachVersion(t, func(t *testing.T, s *server) {
 		for _, canonical := range []string{"drifting_app", `x"; DROP ROLE postgres; -- o'reilly\`} {
-			p := s.pair(t, canonical, "drift_group")
+			p := s.pair(t, canonical, "differing_group")
 			p.t = t
-			if !p.exists("drift_group") {
-				s.exec(t, "CREATE ROLE drift_group")
+			if !p.exists("differing_group") {
+				s.exec(t, "CREATE ROLE differing_group")
 			}
 			p.open()
 			p.wantDifferences()

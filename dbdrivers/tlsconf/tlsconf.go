@@ -8,6 +8,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 )
@@ -95,4 +96,28 @@ func IsVerification(err error) (remedy string, ok bool) {
 		return "its certificate was not accepted", true
 	}
 	return "", false
+}
+
+// HandshakeFault says what was wrong with a TLS handshake that ended in err, with
+// the remedy where there is one. It returns nil where nothing was, and network says
+// that it was the connection that failed.
+func HandshakeFault(err error, network bool) error {
+	if remedy, ok := IsVerification(err); ok {
+		return fmt.Errorf("%s: %w", remedy, err)
+	}
+	var alert tls.AlertError
+	var record tls.RecordHeaderError
+	if errors.As(err, &alert) || errors.As(err, &record) {
+		return fmt.Errorf("the server and this client agree on no TLS version or cipher: %w", err)
+	}
+	// What is left is the network's, or a fault that the tls package words
+	// only ("remote error: tls: ...").
+	var op *net.OpError
+	if errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error") {
+		return fmt.Errorf("the TLS handshake was broken off: %w", err)
+	}
+	if network {
+		return nil
+	}
+	return err
 }

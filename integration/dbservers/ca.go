@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -109,4 +110,32 @@ func certificateTemplate(name string) (*x509.Certificate, error) {
 		NotBefore: now.Add(-time.Hour),
 		NotAfter:  now.Add(certificateLife),
 	}, nil
+}
+
+// The names of a server's certificate and its key in the server's own folder.
+const (
+	certificateFile    = "server.crt"
+	certificateKeyFile = "server.key"
+)
+
+// certificateFiles are a certificate for the server of a site, and its key.
+func certificateFiles(s site, ca *CA) ([]file, error) {
+	cert, key, err := ca.Issue(serverNames(s.host)...)
+	if err != nil {
+		return nil, err
+	}
+	return []file{
+		{name: certificateFile, mode: 0o600, content: cert},
+		{name: certificateKeyFile, mode: 0o600, content: key},
+	}, nil
+}
+
+// serverNames are the names that a server's certificate carries: those by which
+// clients reach it, and its replicas.
+func serverNames(host string) []string {
+	names := []string{"127.0.0.1", "localhost", linkedName}
+	if !slices.Contains(names, host) {
+		names = append(names, host)
+	}
+	return names
 }

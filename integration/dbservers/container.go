@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"strconv"
 	"strings"
@@ -43,9 +44,12 @@ const (
 )
 
 // serverUser is the user and group of the server in a container. The official
-// image fixes these numbers for postgres; the image made here follows it.
+// images fix these numbers for postgres and mysql; the images made here follow
+// them.
 //
 // https://github.com/docker-library/postgres
+// https://github.com/docker-library/mysql
+// https://github.com/MariaDB/mariadb-docker
 const serverUser = 999
 
 // How long a server is given to end, and a container to go.
@@ -173,7 +177,10 @@ func containerScript(r recipe, s site, files []file) string {
 			"else " + shellWords(r.prepare(s)...) + " && cp -r " + data + " " + mine + " && { mv -n -T " + mine + " " + shared + "; rm -rf " + mine + "; }\n" +
 			"fi"
 	}
-	settle := shellWords(r.settle(s)...)
+	settle := "true"
+	if r.settle != nil {
+		settle = shellWords(r.settle(s)...)
+	}
 	if r.settling != "" {
 		settle += " <" + shellWords(r.settling)
 	}
@@ -273,25 +280,24 @@ func tarOf(files []file) (*bytes.Buffer, error) {
 	return &b, w.Close()
 }
 
-func (c *container) log(ctx context.Context) (string, error) {
+func (c *container) read(ctx context.Context, name string) ([]byte, error) {
 	copied, err := c.engine.client.CopyFromContainer(ctx, c.made.GetContainerID(), client.CopyFromContainerOptions{
-		SourcePath: containerDir + "/" + serverLog,
+		SourcePath: containerDir + "/" + name,
 	})
 	if cerrdefs.IsNotFound(err) {
-		return "", nil
+		return nil, fmt.Errorf("%w: %w", fs.ErrNotExist, err)
 	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer func() { _ = copied.Content.Close() }()
 	archive := tar.NewReader(copied.Content)
 	if _, err := archive.Next(); err != nil {
-		return "", err
+		return nil, err
 	}
 	// The file may grow while it is copied: what counts is what it was when
 	// the engine looked, and that is all here.
-	text, err := io.ReadAll(archive)
-	return string(text), err
+	return io.ReadAll(archive)
 }
 
 // close has a time-out of its own: a caller whose context is done still wants

@@ -83,6 +83,9 @@ func makeDevices(root string) error {
 // own that leaves the host's apt alone, and unpacks them into root. It runs
 // none of the packages' scripts. work is a folder for passing files.
 func unpackDebian(ctx context.Context, rel release, work, root string) error {
+	if rel.suite == "" {
+		return &missingError{what: "Debian has no packages of " + rel.engine + " " + rel.major}
+	}
 	for _, tool := range []string{"apt-get", "apt-config", "dpkg", "tar"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return &missingError{what: "unpacking Debian packages needs " + tool, err: err}

@@ -17,11 +17,29 @@
 // [Server.Source] says which it was. The environment variable
 // DBROTATION_SERVERS ("container" or "process") takes the choice away.
 //
+// Amazon DocumentDB runs nowhere but at AWS, and [StartDocumentDB] starts what
+// stands in for it: a container of MongoDB, else FerretDB, which is built from the
+// Go module proxy once for a machine, behind package documentdbgate.
+//
+// Amazon Redshift too runs at AWS alone, and [StartRedshift] starts what stands
+// in for it: a PostgreSQL server behind a gate that passes only what Redshift's
+// manual knows. The package redshiftgate says what that proves, and what not.
+//
+// Some versions are in no release of Debian: without the official image they
+// cannot be had. [Unavailable] names them, and the tests leave them out.
+//
 // # Replicas
 //
-// [Server.StartReplica] starts a replica that follows a PostgreSQL server, and
-// whose replay can be held back: for what happens while it lags. Containers
-// reach each other by a network of their own.
+// [Server.StartReplica] starts a replica that follows a server, and whose
+// replay can be held back: for what happens while it lags. Containers reach
+// each other by a network of their own.
+//
+// # Logs
+//
+// Servers log all that they can: each statement and sign-in ([Server.Log]), and
+// on MySQL and MariaDB the slow query log and the binary log ([Server.Logs]). So
+// a test that finds no password there has proven something. What this package
+// itself says with a password in it stays out of them.
 //
 // # What is left behind
 //
@@ -35,7 +53,9 @@
 //
 // # Adding an engine
 //
-// Write a recipe (see recipe.go) that says which files a server reads, how its
-// data folder is made and how it is run, and a Start function that turns the
-// running server into a [Server]. Both ways to run it are then there.
+// Write a dialect (see dialect.go): what the server is told and asked once it
+// runs, and the recipe (see recipe.go) that says which files it reads, how its
+// data folder is made and how it is run. Both ways to run it are then there.
+// Add the engine to the flavours of the tests, which tell the same stories of
+// every engine.
 package dbservers

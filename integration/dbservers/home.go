@@ -30,7 +30,7 @@ func findHome(ctx context.Context, rel release) (home, error) {
 	var missing *missingError
 	if errors.As(err, &missing) {
 		return home{}, &missingError{
-			what: fmt.Sprintf("%s %s is not installed (on Debian %s: apt-get install %s)", rel.engine, rel.major, rel.suite, strings.Join(rel.packages, " ")),
+			what: rel.engine + " " + rel.major + " is not installed" + rel.advice(),
 			err:  err,
 		}
 	}
@@ -45,6 +45,14 @@ func findHome(ctx context.Context, rel release) (home, error) {
 		user:   &account{serverUser, serverUser},
 		told:   "local process " + root + " (Debian packages)",
 	}, nil
+}
+
+// advice says how to install the release, where a package of Debian's does.
+func (rel release) advice() string {
+	if rel.suite == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (on Debian %s: apt-get install %s)", rel.suite, strings.Join(rel.packages, " "))
 }
 
 // installed returns the folder of the release's binaries, where they are
@@ -81,7 +89,7 @@ func serverAccount(rel release) (*account, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
-	found, err := user.Lookup(rel.engine)
+	found, err := user.Lookup(rel.account)
 	if err != nil {
 		found, err = user.Lookup("nobody")
 	}

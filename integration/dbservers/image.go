@@ -44,7 +44,7 @@ func available(ctx context.Context, cli *client.Client, image string) error {
 	unreachable.Lock()
 	defer unreachable.Unlock()
 	if unreachable.err != nil {
-		return unreachable.err
+		return fmt.Errorf("no registry could be reached: %w", unreachable.err)
 	}
 	asking, cancel := context.WithTimeout(ctx, manifestWithin)
 	defer cancel()

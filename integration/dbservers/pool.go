@@ -4,21 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 )
-
-// TestedPostgresVersions returns the versions that a run of the tests holds:
-// the newest and one old, or with DBROTATION_ALL=1 in the environment all of
-// them.
-func TestedPostgresVersions() []string {
-	all := PostgresVersions()
-	if os.Getenv("DBROTATION_ALL") == "1" {
-		return all
-	}
-	return []string{all[0], all[len(all)-1]}
-}
 
 // Pool starts each server that is asked for once, and shares it among all who
 // ask with the same options. Its zero value is ready.
@@ -47,10 +35,36 @@ type poolEntry struct {
 // The first start on a machine makes or fetches an image.
 const poolTimeout = 10 * time.Minute
 
-// Postgres returns the pool's server with these options. It is started by the
-// first who asks, and outlives the caller's context; [Pool.Close] ends it.
+// Postgres returns the pool's PostgreSQL server with these options. It is
+// started by the first who asks, and outlives the caller's context;
+// [Pool.Close] ends it.
 func (p *Pool) Postgres(opt PostgresOptions) (*Server, error) {
-	key := poolKey(opt)
+	return p.server(postgresKey(opt), func(ctx context.Context) (*Server, error) { return StartPostgres(ctx, opt) })
+}
+
+// MySQL is [Pool.Postgres] for MySQL.
+func (p *Pool) MySQL(opt MySQLOptions) (*Server, error) {
+	return p.server(mysqlKey(opt), func(ctx context.Context) (*Server, error) { return StartMySQL(ctx, opt) })
+}
+
+// MariaDB is [Pool.Postgres] for MariaDB.
+func (p *Pool) MariaDB(opt MariaDBOptions) (*Server, error) {
+	return p.server(mariadbKey(opt), func(ctx context.Context) (*Server, error) { return StartMariaDB(ctx, opt) })
+}
+
+// DocumentDB is [Pool.Postgres] for a stand-in for DocumentDB. Who makes it play
+// another cluster by [Server.PlayDocumentDB] starts one of its own.
+func (p *Pool) DocumentDB(opt DocumentDBOptions) (*Server, error) {
+	return p.server(documentdbKey(opt), func(ctx context.Context) (*Server, error) { return StartDocumentDB(ctx, opt) })
+}
+
+// Redshift is [Pool.Postgres] for what stands in for Amazon Redshift.
+func (p *Pool) Redshift(opt RedshiftOptions) (*Server, error) {
+	return p.server(redshiftKey(opt), func(ctx context.Context) (*Server, error) { return StartRedshift(ctx, opt) })
+}
+
+// server returns the server of a key, which is started where there is none.
+func (p *Pool) server(key string, start func(context.Context) (*Server, error)) (*Server, error) {
 	p.mu.Lock()
 	if p.entries == nil {
 		p.entries = make(map[string]*poolEntry)
@@ -64,17 +78,34 @@ func (p *Pool) Postgres(opt PostgresOptions) (*Server, error) {
 	entry.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), poolTimeout)
 		defer cancel()
-		entry.server, entry.err = StartPostgres(ctx, opt)
+		entry.server, entry.err = start(ctx)
 	})
 	return entry.server, entry.err
 }
 
-// poolKey is the same for options that make the same server.
-func poolKey(opt PostgresOptions) string {
-	if opt.Version == "" {
-		opt.Version = newestPostgres().major
-	}
-	return fmt.Sprintf("%q %q %q %t %t", opt.Version, opt.Settings, opt.HBA, opt.NoTLS, opt.Plaintext)
+// A key is the same for options that make the same server.
+
+func postgresKey(opt PostgresOptions) string {
+	return fmt.Sprintf("postgres %q %q %q %t %t",
+		postgresReleases.named(opt.Version), opt.Settings, opt.HBA, opt.NoTLS, opt.Plaintext)
+}
+
+func mysqlKey(opt MySQLOptions) string {
+	return fmt.Sprintf("mysql %q %q %t %t",
+		mysqlReleases.named(opt.Version), mysqlNames(opt.Settings), opt.NoTLS, opt.Plaintext)
+}
+
+func mariadbKey(opt MariaDBOptions) string {
+	return fmt.Sprintf("mariadb %q %q %t %t",
+		mariadbReleases.named(opt.Version), mysqlNames(opt.Settings), opt.NoTLS, opt.Plaintext)
+}
+
+func documentdbKey(opt DocumentDBOptions) string {
+	return fmt.Sprintf("documentdb %t %t %t %+v", opt.NoTLS, opt.Plaintext, opt.Gated, opt.Behavior)
+}
+
+func redshiftKey(opt RedshiftOptions) string {
+	return fmt.Sprintf("redshift %t %t %t", opt.NoTLS, opt.Plaintext, opt.HashesMasked)
 }
 
 // Close ends all servers of the pool. It waits for those that are starting.

@@ -1,6 +1,7 @@
 package dbservers
 
 import (
+	"context"
 	"errors"
 	"reflect"
 	"strings"
@@ -10,7 +11,7 @@ import (
 
 func TestEqualOptionsShareAServer(t *testing.T) {
 	t.Parallel()
-	newest := newestPostgres().major
+	newest := postgresReleases.newest().major
 	for _, row := range []struct {
 		name     string
 		one, two PostgresOptions
@@ -33,9 +34,43 @@ func TestEqualOptionsShareAServer(t *testing.T) {
 		{"one rule that looks like two", PostgresOptions{HBA: []string{"x y"}}, PostgresOptions{HBA: []string{"x", "y"}}, false},
 		{"the same rules in another order", PostgresOptions{HBA: []string{"x", "y"}}, PostgresOptions{HBA: []string{"y", "x"}}, false},
 	} {
-		if got := poolKey(row.one) == poolKey(row.two); got != row.shared {
+		if got := postgresKey(row.one) == postgresKey(row.two); got != row.shared {
 			t.Errorf("%s: shared %v, want %v", row.name, got, row.shared)
 		}
+	}
+}
+
+func TestEqualMySQLOptionsShareAServer(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name     string
+		one, two MySQLOptions
+		shared   bool
+	}{
+		{"the newest version, named and not", MySQLOptions{}, MySQLOptions{Version: mysqlReleases.newest().major}, true},
+		{"nothing, and an empty list of it", MySQLOptions{}, MySQLOptions{Settings: map[string]string{}}, true},
+		{
+			"a setting with underscores and one with dashes",
+			MySQLOptions{Settings: map[string]string{"sql_mode": "ANSI_QUOTES"}},
+			MySQLOptions{Settings: map[string]string{"sql-mode": "ANSI_QUOTES"}},
+			true,
+		},
+		{"two versions", MySQLOptions{Version: "8.4"}, MySQLOptions{}, false},
+		{"two values of a setting", MySQLOptions{Settings: map[string]string{"a": "1"}}, MySQLOptions{Settings: map[string]string{"a": "2"}}, false},
+		{"no TLS at all, and plaintext beside it", MySQLOptions{NoTLS: true}, MySQLOptions{Plaintext: true}, false},
+	} {
+		if got := mysqlKey(row.one) == mysqlKey(row.two); got != row.shared {
+			t.Errorf("MySQL: %s: shared %v, want %v", row.name, got, row.shared)
+		}
+		if row.one.Version != "" || row.two.Version != "" {
+			continue
+		}
+		if got := mariadbKey(MariaDBOptions(row.one)) == mariadbKey(MariaDBOptions(row.two)); got != row.shared {
+			t.Errorf("MariaDB: %s: shared %v, want %v", row.name, got, row.shared)
+		}
+	}
+	if mariadbKey(MariaDBOptions{Version: "1"}) == mysqlKey(MySQLOptions{Version: "1"}) {
+		t.Error("servers of two engines are one to the pool")
 	}
 }
 
@@ -43,19 +78,27 @@ func TestEqualOptionsShareAServer(t *testing.T) {
 // not tell servers apart by.
 func TestAPoolKnowsEveryOption(t *testing.T) {
 	t.Parallel()
+	differs(t, postgresKey)
+	differs(t, mysqlKey)
+	differs(t, mariadbKey)
+}
+
+// differs checks that each field of Options makes another key.
+func differs[Options any](t *testing.T, key func(Options) string) {
+	t.Helper()
 	values := map[string]any{
-		"Version": "15", "Settings": map[string]string{"a": "1"}, "HBA": []string{"x"}, "NoTLS": true, "Plaintext": true,
+		"Version": "1", "Settings": map[string]string{"a": "1"}, "HBA": []string{"x"}, "NoTLS": true, "Plaintext": true,
 	}
-	for field := range reflect.TypeFor[PostgresOptions]().Fields() {
+	for field := range reflect.TypeFor[Options]().Fields() {
 		value, known := values[field.Name]
 		if !known {
-			t.Errorf("the option %s has no value here", field.Name)
+			t.Errorf("the option %s of %s has no value here", field.Name, reflect.TypeFor[Options]())
 			continue
 		}
-		var opt PostgresOptions
+		var opt, zero Options
 		reflect.ValueOf(&opt).Elem().FieldByIndex(field.Index).Set(reflect.ValueOf(value))
-		if poolKey(opt) == poolKey(PostgresOptions{}) {
-			t.Errorf("servers that differ in %s are one to the pool", field.Name)
+		if key(opt) == key(zero) {
+			t.Errorf("servers that differ in %s of %s are one to the pool", field.Name, reflect.TypeFor[Options]())
 		}
 	}
 }
@@ -64,28 +107,39 @@ func TestAPoolStartsAServerOnceForAllWhoAsk(t *testing.T) {
 	t.Parallel()
 	var pool Pool
 	t.Cleanup(func() { check(t, pool.Close()) })
-	asked := make([]*Server, 4)
-	var asking sync.WaitGroup
-	for i := range asked {
-		asking.Go(func() {
-			s, err := pool.Postgres(PostgresOptions{NoTLS: true})
-			if err != nil {
-				t.Error(err)
+	for engine, ask := range map[string]func() (*Server, error){
+		"postgres": func() (*Server, error) { return pool.Postgres(PostgresOptions{NoTLS: true}) },
+		"mysql":    func() (*Server, error) { return pool.MySQL(MySQLOptions{NoTLS: true}) },
+		"mariadb":  func() (*Server, error) { return pool.MariaDB(MariaDBOptions{NoTLS: true}) },
+	} {
+		asked := make([]*Server, 4)
+		var asking sync.WaitGroup
+		for i := range asked {
+			asking.Go(func() {
+				s, err := ask()
+				if err != nil {
+					t.Error(err)
+				}
+				asked[i] = s
+			})
+		}
+		asking.Wait()
+		for _, s := range asked {
+			if s == nil || s != asked[0] {
+				t.Fatalf("those who asked for %s have %v, want one server for all", engine, asked)
 			}
-			asked[i] = s
+		}
+		if asked[0].Engine != engine {
+			t.Errorf("who asked for %s has %s", engine, asked[0].Engine)
+		}
+		opens(t.Context(), t, asked[0], adminName, asked[0].Admin.Password.Reveal(), true)
+		t.Cleanup(func() {
+			if _, err := asked[0].Log(context.Background()); !errors.Is(err, errClosed) {
+				t.Errorf("a %s server of a closed pool: %v", engine, err)
+			}
 		})
 	}
-	asking.Wait()
-	for _, s := range asked {
-		if s == nil || s != asked[0] {
-			t.Fatalf("those who asked have %v, want one server for all", asked)
-		}
-	}
-	opens(t.Context(), t, asked[0], postgresAdmin, asked[0].Admin.Password.Reveal(), true)
 	check(t, pool.Close())
-	if _, err := asked[0].Log(t.Context()); !errors.Is(err, errClosed) {
-		t.Errorf("a server of a closed pool: %v", err)
-	}
 }
 
 func TestAPoolTellsEveryoneWhyAServerDidNotStart(t *testing.T) {

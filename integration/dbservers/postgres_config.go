@@ -14,22 +14,21 @@ const (
 	postgresData     = "data"
 	postgresConf     = "postgresql.conf"
 	postgresHBA      = "pg_hba.conf"
-	postgresCert     = "server.crt"
-	postgresKey      = "server.key"
 	postgresSettling = "superuser.sql"
 )
 
-// postgresRecipe describes the server; every start from it has the same
-// authority and superuser's password.
-func postgresRecipe(rel release, opt PostgresOptions, ca *CA, superuser string) recipe {
+// primary describes the server; every start from it has the same authority and
+// superuser's password.
+func (d *postgresDialect) primary(ca *CA, superuser string) recipe {
 	return recipe{
-		release: rel,
+		release: d.release,
 		// A fast shutdown: it cuts sessions off, but writes all down.
 		//
 		// https://www.postgresql.org/docs/current/server-shutdown.html
 		stopSignal: syscall.SIGINT,
+		endSignal:  syscall.SIGINT,
 		files: func(s site) ([]file, error) {
-			files, err := postgresFiles(s, opt, ca)
+			files, err := postgresFiles(s, d.options, ca)
 			return append(files, file{name: postgresSettling, mode: 0o600, content: postgresSettlement(superuser), passing: true}), err
 		},
 		data: postgresData,
@@ -64,14 +63,8 @@ func postgresFiles(s site, opt PostgresOptions, ca *CA) ([]file, error) {
 	if opt.NoTLS {
 		return files, nil
 	}
-	cert, key, err := ca.Issue(serverNames(s.host)...)
-	if err != nil {
-		return nil, err
-	}
-	return append(files,
-		file{name: postgresCert, mode: 0o600, content: cert},
-		file{name: postgresKey, mode: 0o600, content: key},
-	), nil
+	secured, err := certificateFiles(s, ca)
+	return append(files, secured...), err
 }
 
 func runPostgres(s site) []string {
@@ -87,15 +80,6 @@ func runPostgres(s site) []string {
 // https://www.postgresql.org/docs/current/app-postgres.html
 func postgresSettlement(superuser string) []byte {
 	return []byte("ALTER ROLE " + quoteName(postgresSuperuser) + " PASSWORD " + quoteText(superuser) + "\n")
-}
-
-// serverNames are the names that a server's certificate carries.
-func serverNames(host string) []string {
-	names := []string{"127.0.0.1", "localhost"}
-	if !slices.Contains(names, host) {
-		names = append(names, host)
-	}
-	return names
 }
 
 // postgresConfiguration is the whole of postgresql.conf: what initdb wrote is
@@ -130,8 +114,8 @@ func postgresConfiguration(s site, opt PostgresOptions) []byte {
 	}
 	if !opt.NoTLS {
 		settings["ssl"] = "on"
-		settings["ssl_cert_file"] = s.dir + "/" + postgresCert
-		settings["ssl_key_file"] = s.dir + "/" + postgresKey
+		settings["ssl_cert_file"] = s.dir + "/" + certificateFile
+		settings["ssl_key_file"] = s.dir + "/" + certificateKeyFile
 	}
 	maps.Copy(settings, opt.Settings)
 	var b strings.Builder

@@ -6,54 +6,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/dbrotation/dbrotation/dbdrivers/tlsconf"
 )
-
-// anyPlace is the quickest place that the environment allows: what these tests
-// ask is the same everywhere.
-func anyPlace(t *testing.T) way {
-	t.Helper()
-	w, err := wayFromEnvironment()
-	check(t, err)
-	if w == anyWay {
-		return processWay
-	}
-	return w
-}
-
-func TestAServerWithoutTLSTakesPlaintext(t *testing.T) {
-	t.Parallel()
-	ctx := within(t)
-	s := start(t, PostgresOptions{NoTLS: true}, anyPlace(t))
-	check(t, s.CreateUser(ctx, "app", "first"))
-	opens(ctx, t, s, "app", "first", true)
-	opens(ctx, t, s, "app", "second", false)
-	encrypted := s.Admin
-	encrypted.TLS = tlsconf.Settings{Roots: s.Roots}
-	if _, err := Connect(ctx, encrypted); err == nil || !strings.Contains(err.Error(), "TLS") {
-		t.Errorf("a client that wants TLS: %v", err)
-	}
-	cert, key, err := s.CA.Issue(s.Host)
-	check(t, err)
-	if err := s.SetTLS(ctx, cert, key); err == nil {
-		t.Error("a certificate for a server without TLS: no error")
-	}
-}
-
-func TestAServerBehindAGateTakesBoth(t *testing.T) {
-	t.Parallel()
-	ctx := within(t)
-	s := start(t, PostgresOptions{Plaintext: true}, anyPlace(t))
-	plain := s.Admin
-	plain.TLS = tlsconf.Settings{Plaintext: true}
-	conn, err := Connect(ctx, plain)
-	check(t, err)
-	closeConn(ctx, conn)
-	conn, err = Connect(ctx, s.Admin)
-	check(t, err)
-	closeConn(ctx, conn)
-}
 
 func TestAServerWithMD5KeepsMD5(t *testing.T) {
 	t.Parallel()
@@ -94,22 +47,6 @@ func TestASettingAndAHostRuleAreHeeded(t *testing.T) {
 	if set != `it's \ me` {
 		t.Errorf("application_name is %q", set)
 	}
-}
-
-func TestTwoServersAtOnceAreStrangers(t *testing.T) {
-	t.Parallel()
-	ctx := within(t)
-	one, two := start(t, PostgresOptions{}, anyPlace(t)), start(t, PostgresOptions{}, anyPlace(t))
-	if one.Port == two.Port {
-		t.Errorf("both are on port %d", one.Port)
-	}
-	mixed := two.Admin
-	mixed.TLS.Roots = one.Roots
-	if _, err := Connect(ctx, mixed); err == nil {
-		t.Error("the second server is verified by the first one's authority")
-	}
-	check(t, one.CreateUser(ctx, "app", "first"))
-	opens(ctx, t, two, "app", "first", false)
 }
 
 func TestAServerThatCannotStartSaysWhy(t *testing.T) {

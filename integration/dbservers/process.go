@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -109,6 +110,9 @@ func (p *process) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	if p.recipe.settle == nil {
+		return nil
+	}
 	if err := p.runOnce(ctx, p.recipe.settle(p.own), p.recipe.settling); err != nil {
 		return fmt.Errorf("settling the data folder: %w", err)
 	}
@@ -182,6 +186,10 @@ func (p *process) start(context.Context) error {
 		return err
 	}
 	defer func() { _ = out.Close() }()
+	// A server may open it once more by itself, for the same text.
+	if err := p.home.give(out.Name()); err != nil {
+		return err
+	}
 	x, err := execute(p.home.command(p.recipe.run(p.own), out))
 	if err != nil {
 		return err
@@ -190,13 +198,16 @@ func (p *process) start(context.Context) error {
 	return nil
 }
 
-func (p *process) stop(ctx context.Context) error {
+func (p *process) stop(ctx context.Context) error { return p.end(ctx, p.recipe.stopSignal) }
+
+// end signals the server to end, and returns when it has.
+func (p *process) end(ctx context.Context, signal syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.current == nil || p.current.over() {
 		return nil
 	}
-	if err := p.current.signal(p.recipe.stopSignal); err != nil {
+	if err := p.current.signal(signal); err != nil {
 		return err
 	}
 	late := time.NewTimer(endWithin)
@@ -245,12 +256,8 @@ func (p *process) writeOne(f file) error {
 	return os.Rename(next, name)
 }
 
-func (p *process) log(context.Context) (string, error) {
-	text, err := os.ReadFile(filepath.Join(p.dir, serverLog))
-	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
-	}
-	return string(text), err
+func (p *process) read(_ context.Context, name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(p.dir, name))
 }
 
 func (p *process) beside(ctx context.Context, r recipe) (place, error) {
@@ -260,7 +267,7 @@ func (p *process) beside(ctx context.Context, r recipe) (place, error) {
 func (p *process) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), removeWithin)
 	defer cancel()
-	return errors.Join(p.stop(ctx), os.RemoveAll(p.dir))
+	return errors.Join(p.end(ctx, p.recipe.endSignal), os.RemoveAll(p.dir))
 }
 
 // give makes path the server's own.

@@ -19,14 +19,17 @@ type recipe struct {
 	// settle makes the folder.
 	prepare func(site) []string
 	data    string
-	// settle makes a new data folder this server's own. It reads the file of
-	// the name settling, if there is one, from its standard input.
+	// settle makes a new data folder this server's own, where it is not nil. It
+	// reads the file of the name settling, if there is one, from its standard
+	// input.
 	settle   func(site) []string
 	settling string
 	// run serves in the foreground until it is told to stop.
 	run func(site) []string
-	// stopSignal makes the server cut its sessions off and end in good order.
-	stopSignal syscall.Signal
+	// stopSignal makes the server cut its sessions off and end in good order;
+	// endSignal makes it end soon, with all its processes, whatever becomes of
+	// its data.
+	stopSignal, endSignal syscall.Signal
 }
 
 // A release is one version of an engine, and where it is had from.
@@ -39,7 +42,7 @@ type release struct {
 	// suite and packages are Debian's: the release that carries this version,
 	// and the packages of the server. What they depend on comes along, but for
 	// the packages whose file name matches unneeded and the files that match
-	// unread.
+	// unread. Where suite is empty, Debian carries no such version.
 	suite            string
 	packages         []string
 	unneeded, unread []string
@@ -49,6 +52,9 @@ type release struct {
 	elsewhere []string
 	// program is the server's own binary, which knows --version.
 	program string
+	// account is the user that installed binaries run as, where there is one
+	// of that name.
+	account string
 }
 
 // A site is where a recipe is carried out, as the server itself sees it.
@@ -95,8 +101,9 @@ type place interface {
 	running(ctx context.Context) error
 	// write replaces files, of a running or a stopped server.
 	write(ctx context.Context, files ...file) error
-	// log returns all that the server has written to its log.
-	log(ctx context.Context) (string, error)
+	// read returns a file of the server's, as it is now. It is an
+	// fs.ErrNotExist where there is none of that name.
+	read(ctx context.Context, name string) ([]byte, error)
 	// beside opens another place of the same kind, whose server reaches this
 	// one's at its site's peer for as long as both are there, also after a
 	// stop and a start of either.

@@ -74,7 +74,7 @@ const logTailLength = 2000
 // withLogTail adds the end of the server's log to err: by the time anyone
 // reads the error, the server is gone.
 func withLogTail(ctx context.Context, p place, err error) error {
-	text, reading := p.log(context.WithoutCancel(ctx))
+	text, reading := logOf(context.WithoutCancel(ctx), p)
 	if reading != nil || text == "" {
 		return err
 	}

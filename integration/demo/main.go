@@ -16,14 +16,11 @@ import (
 	"syscall"
 )
 
-// shows are the rotations that can be shown, by engine and strategy.
-var shows = map[string]func(context.Context, *narrator) error{
-	"postgres single": func(ctx context.Context, n *narrator) error {
-		return showPostgres(ctx, n, (*demo).single)
-	},
-	"postgres alternating": func(ctx context.Context, n *narrator) error {
-		return showPostgres(ctx, n, (*demo).alternating)
-	},
+// strategies are the rotations that can be shown.
+var strategies = map[string]func(*demo, context.Context) error{
+	"single":        (*demo).single,
+	"alternating":   (*demo).alternating,
+	"dual-password": (*demo).dualPassword,
 }
 
 func main() {
@@ -36,14 +33,39 @@ func main() {
 		}
 		os.Exit(1)
 	}
-	os.Exit(run(*engine+" "+*strategy, flags.Args()))
+	os.Exit(run(*engine, *strategy, flags.Args()))
 }
 
-func run(name string, rest []string) int {
-	show, ok := shows[name]
-	if !ok || len(rest) > 0 {
-		fmt.Fprintf(os.Stderr, "demo: there is no demo of %q; there is %s\n",
-			strings.Join(append([]string{name}, rest...), " "), strings.Join(slices.Sorted(maps.Keys(shows)), ", "))
+// missing says what there is in place of what was asked for, and is nil where
+// that can be shown.
+func missing(engine, strategy string, rest []string) error {
+	if len(rest) > 0 {
+		return fmt.Errorf("%q is a word too many: the engine and the strategy are flags", strings.Join(rest, " "))
+	}
+	if _, ok := engines[engine]; !ok {
+		return fmt.Errorf("there is no engine %q; ENGINE is one of %s", engine, names(engines))
+	}
+	if _, ok := strategies[strategy]; !ok {
+		return fmt.Errorf("there is no strategy %q; STRATEGY is one of %s", strategy, names(strategies))
+	}
+	if why, ok := engines[engine].lacks[strategy]; ok {
+		others := maps.Clone(strategies)
+		maps.DeleteFunc(others, func(name string, _ func(*demo, context.Context) error) bool {
+			_, lacks := engines[engine].lacks[name]
+			return lacks
+		})
+		return fmt.Errorf("there is no %s with ENGINE=%s: %s; STRATEGY is one of %s", strategy, engine, why, names(others))
+	}
+	return nil
+}
+
+func names[V any](of map[string]V) string {
+	return strings.Join(slices.Sorted(maps.Keys(of)), ", ")
+}
+
+func run(engine, strategy string, rest []string) int {
+	if err := missing(engine, strategy, rest); err != nil {
+		fmt.Fprintf(os.Stderr, "demo: %v\n", err)
 		return 1
 	}
 	// A terminal that is closed hangs up.
@@ -54,8 +76,9 @@ func run(name string, rest []string) int {
 	// write alone.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	n := newNarrator(os.Stdout)
+	name := engine + " " + strategy
 	n.title("A rotation: " + name)
-	err := show(ctx, n)
+	err := present(ctx, n, engines[engine], strategies[strategy])
 	n.quiet()
 	if ctx.Err() != nil {
 		err = interrupted(err)

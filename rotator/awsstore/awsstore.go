@@ -60,6 +60,7 @@ func (s *Store) Describe(ctx context.Context, secretID string) (rotator.Descript
 	}
 	description := rotator.Description{
 		RotationEnabled: aws.ToBool(out.RotationEnabled),
+		NextRotation:    aws.ToTime(out.NextRotationDate),
 		Labels:          out.VersionIdsToStages,
 		OwningService:   aws.ToString(out.OwningService),
 	}

@@ -88,8 +88,7 @@ func TestATagThatNamesNoServerSaysWhatToDo(t *testing.T) {
 	}{
 		{"no tags", nil, rotator.ErrUnmanaged, `"masterarn"`, 0},
 		{"tags of one's own alone", map[string]string{"primaryDBInstanceArn": arnOf(home, "db", "main"), "rds:primarydbinstancearn": arnOf(home, "db", "main")}, rotator.ErrUnmanaged, `"masterarn"`, 0},
-		{"a cluster of Redshift", map[string]string{"aws:redshift:primaryClusterArn": "arn:aws:redshift:eu-west-1:111122223333:cluster:dw"}, rotator.ErrUnmanaged, "Redshift", 0},
-		{"a namespace of Redshift Serverless", map[string]string{"aws:redshift-serverless:namespaceArn": "arn:aws:redshift-serverless:eu-west-1:111122223333:namespace/x"}, rotator.ErrUnmanaged, "Redshift", 0},
+		{"a tag of Redshift's that names no server", map[string]string{"aws:redshift:somethingNew": "arn:aws:redshift:eu-west-1:111122223333:cluster:dw"}, rotator.ErrUnmanaged, `"masterarn"`, 0},
 		{"an instance and a cluster", map[string]string{"aws:rds:primaryDBInstanceArn": arnOf(home, "db", "main"), "aws:rds:primaryDBClusterArn": arnOf(home, "cluster", "prod")}, rotator.ErrUnmanaged, "another", 0},
 		{"no ARN", map[string]string{"aws:rds:primaryDBInstanceArn": "main"}, rotator.ErrUnmanaged, "no ARN", 0},
 		{"an ARN of another kind", map[string]string{"aws:rds:primaryDBInstanceArn": arnOf(home, "cluster", "prod")}, rotator.ErrUnmanaged, "kind", 0},

@@ -10,13 +10,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
+	redshifttypes "github.com/aws/aws-sdk-go-v2/service/redshift/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/dbrotation/dbrotation/rotator"
 )
 
-// inquiry is the questions of one call. It remembers clusters, since the
+// inquiry is the questions to Amazon RDS of one call. It remembers clusters, since the
 // endpoints of one are often asked about together, and lives no longer than
 // the call: who is the writer changes.
 type inquiry struct {
@@ -91,18 +92,23 @@ func (q *inquiry) proxyTargets(ctx context.Context, r resource) ([]types.DBProxy
 		func(page *rds.DescribeDBProxyTargetsOutput) []types.DBProxyTarget { return page.Targets })
 }
 
-// pager is what the SDK's paginators have in common.
-type pager[Page any] interface {
+// pager is what the paginators of one service's client have in common.
+type pager[Page, Options any] interface {
 	HasMorePages() bool
-	NextPage(context.Context, ...func(*rds.Options)) (Page, error)
+	NextPage(context.Context, ...func(*Options)) (Page, error)
 }
 
-// collect reads all pages of an answer, in a Region. action is the IAM action
-// that the call needs.
-func collect[Page, Item any](ctx context.Context, action, region string, pages pager[Page], items func(Page) []Item) ([]Item, error) {
+// collect reads all pages of an answer of Amazon RDS, in a Region. action is the
+// IAM action that the call needs.
+func collect[Page, Item any](ctx context.Context, action, region string, pages pager[Page, rds.Options], items func(Page) []Item) ([]Item, error) {
+	return collectBy(ctx, action, region, pages, func(o *rds.Options) { sendTo(region, &o.Region, &o.BaseEndpoint) }, items)
+}
+
+// collectBy is collect for any service. to makes a call go to the Region.
+func collectBy[Page, Item, Options any](ctx context.Context, action, region string, pages pager[Page, Options], to func(*Options), items func(Page) []Item) ([]Item, error) {
 	var all []Item
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx, in(region))
+		page, err := pages.NextPage(ctx, to)
 		if err != nil {
 			return nil, meaning(action, region, err)
 		}
@@ -122,19 +128,24 @@ func only[Item any](items []Item, err error) (*Item, error) {
 	return &items[0], nil
 }
 
-// in makes a request go to a Region. The client's own endpoint, where one is
-// configured, is that of its own Region only, unless it names no Region of AWS,
-// as an emulator's does.
-func in(region string) func(*rds.Options) {
-	return func(options *rds.Options) {
-		if region == options.Region {
-			return
-		}
-		options.Region = region
-		if own := aws.ToString(options.BaseEndpoint); strings.Contains(own, ".amazonaws.com") || strings.Contains(own, ".api.aws") {
-			options.BaseEndpoint = nil
-		}
+// sendTo makes a call go to a Region, given a client's own Region and endpoint.
+// The endpoint, where one is configured, is that of the own Region only, unless
+// it names no Region of AWS, as an emulator's does.
+func sendTo(region string, own *string, endpoint **string) {
+	if region == *own {
+		return
 	}
+	*own = region
+	if at := aws.ToString(*endpoint); strings.Contains(at, ".amazonaws.com") || strings.Contains(at, ".api.aws") {
+		*endpoint = nil
+	}
+}
+
+// serviceNames are the services by what their ARNs and IAM actions call them.
+var serviceNames = map[string]string{
+	serviceRDS:        "Amazon RDS",
+	serviceRedshift:   "Amazon Redshift",
+	serviceServerless: "Amazon Redshift Serverless",
 }
 
 // again knows the errors that the SDK itself has tried again, in vain: the
@@ -150,12 +161,14 @@ func meaning(action, region string, err error) error {
 		cluster  *types.DBClusterNotFoundFault
 		proxy    *types.DBProxyNotFoundFault
 		endpoint *types.DBProxyEndpointNotFoundFault
+		redshift *redshifttypes.ClusterNotFoundFault
 	)
+	prefix, _, _ := strings.Cut(action, ":")
 	switch {
-	case errors.As(err, &instance), errors.As(err, &cluster), errors.As(err, &proxy), errors.As(err, &endpoint):
+	case errors.As(err, &instance), errors.As(err, &cluster), errors.As(err, &proxy), errors.As(err, &endpoint), errors.As(err, &redshift):
 		return fmt.Errorf("%w: %w", errAbsent, err)
 	case errors.As(err, &unsent):
-		return fmt.Errorf("%w: Amazon RDS in %s; a function in a VPC needs an interface endpoint or a NAT gateway to reach it: %w", rotator.ErrServiceSilent, region, err)
+		return fmt.Errorf("%w: %s in %s; a function in a VPC needs an interface endpoint or a NAT gateway to reach it: %w", rotator.ErrServiceSilent, serviceNames[prefix], region, err)
 	case errors.As(err, &api) && strings.HasPrefix(api.ErrorCode(), "AccessDenied"):
 		return fmt.Errorf("%w to %s: %w", rotator.ErrDenied, action, err)
 	case errors.Is(err, context.DeadlineExceeded), again.IsErrorRetryable(err).Bool():

@@ -17,8 +17,10 @@ const longestChain = 5
 const listTheHost = "correct the host, or list it in the function's ADMIN_HOSTS if it is another name of the admin's server"
 
 // Relation implements rotator.Topology. It makes no call where the hosts are
-// equal and no proxy, and none where they differ and one of them is no name
-// that Amazon RDS makes.
+// equal and no proxy, none where they differ and one of them is no name that
+// Amazon RDS makes, and none for Amazon Redshift: a custom domain, an endpoint in
+// another VPC or one of an elastic cluster of Amazon DocumentDB is listed in
+// ADMIN_HOSTS.
 func (t *Topology) Relation(ctx context.Context, host, adminHost, engine string) (rotator.Relation, error) {
 	if canonical(host) == canonical(adminHost) {
 		return t.itself(ctx, host, engine)
@@ -27,7 +29,7 @@ func (t *Topology) Relation(ctx context.Context, host, adminHost, engine string)
 	there, adminKnown := parse(adminHost)
 	switch {
 	case engine == "redshift":
-		return rotator.Relation{}, unrelated("%q is not the admin's %q, and Amazon Redshift has no other endpoints that can be looked up", host, adminHost)
+		return rotator.Relation{}, unrelated("%q is not the admin's %q, and of Amazon Redshift no other endpoints are looked up", host, adminHost)
 	case !known:
 		return rotator.Relation{}, unrelated("%q is no endpoint's name of Amazon RDS, and it is not the admin's %q", host, adminHost)
 	case !adminKnown:
@@ -64,8 +66,11 @@ func (t *Topology) Relation(ctx context.Context, host, adminHost, engine string)
 // itself says what one name is: a proxy's, by itself or as an alias, or just
 // the same.
 func (t *Topology) itself(ctx context.Context, host, engine string) (rotator.Relation, error) {
+	if !mayBeProxied(engine) {
+		return rotator.Relation{Kind: rotator.RelationSame}, nil
+	}
 	name, known := parse(host)
-	if !known && mayBeProxied(engine) {
+	if !known {
 		name, known = t.aliasOf(ctx, host)
 	}
 	if !known || !name.isProxy() {

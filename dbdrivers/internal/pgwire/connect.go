@@ -39,6 +39,8 @@ type Dialect struct {
 	IsRefusal func(*pgconn.PgError) bool
 	// AlsoRefused names what else looks like a wrong password to a client.
 	AlsoRefused string
+	// Digest says that the server may ask for Amazon Redshift's own digest.
+	Digest bool
 }
 
 // Session is one signed-in connection. Close it.
@@ -76,6 +78,11 @@ func Connect(ctx context.Context, login dbdrivers.Login, dialect Dialect) (*Sess
 		}
 		class, why := a.classify(err)
 		return nil, dbdrivers.Classify(class, doing, why)
+	}
+	if a.observer.asked < 0 {
+		_ = conn.Close(ctx)
+		_ = a.wire.Close()
+		return nil, dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, errUnasked)
 	}
 	return &Session{conn: conn, wire: a.wire, method: a.observer.asked, secrets: []string{login.Password.Reveal()}}, nil
 }
@@ -144,6 +151,11 @@ func (a *attempt) config(base *pgconn.Config) *pgconn.Config {
 		// Only TLS may carry a password that is readable.
 		config.RequireAuth = "scram-sha-256,md5"
 	}
+	if a.dialect.Digest {
+		// The library does not see that a digest was asked for. That anything
+		// was, is seen by [Connect].
+		config.RequireAuth += ",none"
+	}
 	config.RuntimeParams = map[string]string{
 		"application_name": applicationName,
 		"client_encoding":  "UTF8",
@@ -156,7 +168,11 @@ func (a *attempt) config(base *pgconn.Config) *pgconn.Config {
 	config.DialFunc = a.dial
 	config.AfterNetConnect = a.handshake
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		return pgproto3.NewFrontend(a.observer.messages(r), w)
+		r = a.observer.messages(r)
+		if a.dialect.Digest {
+			r = &digestReader{r: r, w: w, password: a.login.Password.Reveal}
+		}
+		return pgproto3.NewFrontend(r, w)
 	}
 	// The library prepares a password by another profile (PRECIS) than the
 	// server; what SASLprep has prepared it leaves as it is. MD5 and PAM take

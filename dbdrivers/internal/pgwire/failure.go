@@ -2,7 +2,6 @@ package pgwire
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -27,13 +26,15 @@ func (a *attempt) classify(err error) (class, why error) {
 	case a.hop == hopTLS:
 		return a.classifyTLS(err)
 	case a.observer.accepted && a.observer.asked < 0:
-		return dbdrivers.ErrUnsupported, errors.New("the server let the account in without a password (trust, peer or cert in pg_hba.conf), " +
-			"so a rotation can prove nothing; give the account a rule with scram-sha-256")
+		return dbdrivers.ErrUnsupported, errUnasked
 	case a.observer.asked >= 0 && !isNetwork(err) && !a.answerable():
 		return dbdrivers.ErrUnsupported, fmt.Errorf("the server asked for %s: %w", methodName(a.observer.asked), err)
 	}
 	return dbdrivers.ErrUnreachable, a.silence(err)
 }
+
+var errUnasked = errors.New("the server let the account in without a password (trust, peer or cert in pg_hba.conf), " +
+	"so a rotation can prove nothing; give the account a rule with scram-sha-256")
 
 // answerable reports whether the server asked for a method that this login
 // may answer.
@@ -55,27 +56,17 @@ func methodName(method int64) string {
 		return "SASL in a way that was not completed"
 	case 2, 7, 8, 9:
 		return "Kerberos or SSPI, not a password"
+	case authDigest:
+		return "a digest of the password (Amazon Redshift's sha256)"
+	case authIdentity:
+		return "a token of an identity provider, not a password"
 	}
 	return fmt.Sprintf("authentication method %d, which is not known here", method)
 }
 
 func (a *attempt) classifyTLS(err error) (class, why error) {
-	if remedy, ok := tlsconf.IsVerification(err); ok {
-		return dbdrivers.ErrTLS, fmt.Errorf("%s: %w", remedy, err)
-	}
-	var alert tls.AlertError
-	var record tls.RecordHeaderError
-	if errors.As(err, &alert) || errors.As(err, &record) {
-		return dbdrivers.ErrTLS, fmt.Errorf("the server and this client agree on no TLS version or cipher: %w", err)
-	}
-	// What is left is the network's, or a fault that the tls package words
-	// only ("remote error: tls: ...").
-	var op *net.OpError
-	if errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error") {
-		return dbdrivers.ErrTLS, fmt.Errorf("the TLS handshake was broken off: %w", err)
-	}
-	if !isNetwork(err) {
-		return dbdrivers.ErrTLS, err
+	if fault := tlsconf.HandshakeFault(err, isNetwork(err)); fault != nil {
+		return dbdrivers.ErrTLS, fault
 	}
 	return dbdrivers.ErrUnreachable, a.silence(err)
 }

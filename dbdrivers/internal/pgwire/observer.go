@@ -94,7 +94,7 @@ func (m *messageReader) consume(b []byte) []byte {
 
 func (o *observer) request(method int64) {
 	switch method {
-	case authCleartext, authMD5, authSASLCont:
+	case authCleartext, authMD5, authSASLCont, authDigest:
 		o.tested = true
 	}
 	switch {

@@ -45,6 +45,10 @@ func (s *Session) Major() int {
 // that it keeps a SCRAM verifier of it.
 func (s *Session) BySCRAM() bool { return s.method == authSASL }
 
+// ByDigest reports whether the server proved the password by Amazon Redshift's
+// digest, which means that it keeps a SHA-256 hash of it.
+func (s *Session) ByDigest() bool { return s.method == authDigest }
+
 // Answer is the rows of one statement, as text.
 type Answer [][]Value
 

@@ -30,54 +30,27 @@ type Call struct {
 // Calls returns the calls since the last Reset, in the order in which they
 // began. Calls that a fault kept from the server are among them. When a client
 // has the answer to a call, the call's Err is set.
-func (g *Gate) Calls() []Call {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	calls := make([]Call, len(g.calls))
-	for i, c := range g.calls {
-		calls[i] = *c
-	}
-	return calls
-}
+func (g *Gate) Calls() []Call { return g.calls.List() }
 
 // Reset forgets calls and faults. A call that is under way goes on as it
 // began, and counts no more.
-func (g *Gate) Reset() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.calls = nil
-	g.faults = nil
-}
-
-// begin counts a call, and returns the fault that it is to meet, if any.
-func (g *Gate) begin(c *Call) *injected {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	nth := len(g.calls)
-	g.calls = append(g.calls, c)
-	for _, f := range g.faults {
-		if f.meets(nth) {
-			return f
-		}
-	}
-	return nil
-}
+func (g *Gate) Reset() { g.calls.Reset() }
 
 // addText adds a statement to a call.
 func (g *Gate) addText(c *Call, text string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if c.Text != "" {
-		c.Text += "; "
-	}
-	c.Text += text
+	g.calls.Change(func() {
+		if c.Text != "" {
+			c.Text += "; "
+		}
+		c.Text += text
+	})
 }
 
 // fail records an error of the server's, unless it is a later one.
 func (g *Gate) fail(c *Call, sqlstate string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if c.Err == "" {
-		c.Err = sqlstate
-	}
+	g.calls.Change(func() {
+		if c.Err == "" {
+			c.Err = sqlstate
+		}
+	})
 }

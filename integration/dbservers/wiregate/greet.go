@@ -87,7 +87,7 @@ func (g *Gate) cancel(request *pgproto3.CancelRequest) error {
 	if err != nil {
 		return err
 	}
-	defer g.drop(server)
+	defer g.Drop(server)
 	frontend := pgproto3.NewFrontend(server, server)
 	frontend.Send(request)
 	if err := frontend.Flush(); err != nil {
@@ -102,7 +102,7 @@ func (g *Gate) dial() (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the server: %w", err)
 	}
-	if !g.hold(server) {
+	if !g.Hold(server) {
 		return nil, net.ErrClosed
 	}
 	return server, nil

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/dbrotation/dbrotation/integration/dbservers/internal/gates"
 )
 
 // session is one client's connection, and the server's that belongs to it.
@@ -18,6 +20,7 @@ type session struct {
 	backend  *pgproto3.Backend // what the client takes for the server
 	server   net.Conn
 	frontend *pgproto3.Frontend // what the server takes for the client
+	digests  *digestReader      // what frontend reads from
 
 	// prepared are the texts, by name, of the statements that the client has
 	// prepared. Only the goroutine that reads from the client uses it.
@@ -35,26 +38,23 @@ type session struct {
 // pendingCall is a call and the fault that it meets, nil for none.
 type pendingCall struct {
 	*Call
-	fault *injected
+	fault *gates.Injected
 }
-
-// withheld reports whether the client is to see nothing of the answer.
-func (p *pendingCall) withheld() bool { return p.fault != nil && p.fault.Kind.after() }
 
 // begin counts a call.
 func (s *session) begin(kind string) *pendingCall {
 	call := &Call{Kind: kind, User: s.user}
-	return &pendingCall{Call: call, fault: s.gate.begin(call)}
+	return &pendingCall{Call: call, fault: s.gate.calls.Begin(call)}
 }
 
 // strikesBefore lets a fault strike that keeps call from the server. It
 // reports whether there was one; then the session is over.
 func (s *session) strikesBefore(call *pendingCall) bool {
-	if call.fault == nil || call.fault.Kind.after() {
+	if !call.fault.Keeps() {
 		return false
 	}
-	call.fault.fire()
-	if !call.fault.Kind.cuts() {
+	call.fault.Fire()
+	if !call.fault.Cuts() {
 		s.awaitLeaving()
 	}
 	return true
@@ -80,8 +80,9 @@ func (g *Gate) run(client, conn net.Conn, startup *pgproto3.StartupMessage) {
 	if err != nil {
 		return
 	}
-	defer g.drop(server)
-	s.server, s.frontend = server, pgproto3.NewFrontend(server, server)
+	defer g.Drop(server)
+	s.server, s.digests = server, &digestReader{from: server}
+	s.frontend = pgproto3.NewFrontend(s.digests, server)
 	if err := s.signIn(startup, call); err != nil {
 		return
 	}
@@ -120,8 +121,8 @@ func (s *session) signIn(startup *pgproto3.StartupMessage, call *pendingCall) er
 			return fmt.Errorf("signing in: %w", err)
 		}
 		s.note(message, call)
-		if !call.withheld() || leadsToVerdict(message) {
-			s.backend.Send(message)
+		if !call.fault.Withholds() || leadsToVerdict(message) {
+			s.backend.Send(s.digests.restored(message))
 		}
 		over := endsCall(message)
 		if over || s.frontend.ReadBufferLen() == 0 {
@@ -130,9 +131,9 @@ func (s *session) signIn(startup *pgproto3.StartupMessage, call *pendingCall) er
 			}
 		}
 		switch {
-		case over && call.withheld():
-			call.fault.fire()
-			if !call.fault.Kind.cuts() {
+		case over && call.fault.Withholds():
+			call.fault.Fire()
+			if !call.fault.Cuts() {
 				s.awaitLeaving()
 			}
 			return errCut

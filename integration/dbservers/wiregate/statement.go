@@ -33,7 +33,7 @@ func (s *session) relayStatements() {
 				return
 			}
 		}
-		if last && batch.withheld() {
+		if last && batch.fault.Withholds() {
 			s.awaitLeaving()
 			return
 		}
@@ -133,12 +133,12 @@ func (s *session) relayAnswers() error {
 		if over {
 			s.removeOldest()
 		}
-		if call != nil && call.withheld() {
+		if call != nil && call.fault.Withholds() {
 			if !over {
 				continue
 			}
-			call.fault.fire()
-			if call.fault.Kind.cuts() {
+			call.fault.Fire()
+			if call.fault.Cuts() {
 				return errCut
 			}
 			return errHeld
