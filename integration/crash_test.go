@@ -391,11 +391,19 @@ func survive(t *testing.T, s *stage, gate databaseGate, row crashRow, crash cras
 				halfMade.Store(lacks)
 			}
 		}
-		if !row.wasClosed && !s.accepts(username, first) {
-			closed.Add(1)
-		}
-		if !s.opens(arn, "AWSCURRENT") && !s.opens(arn, "AWSPENDING") {
+		current, password := s.credential(arn, "AWSCURRENT")
+		open := current != "" && s.accepts(current, password)
+		if !open && !s.opens(arn, "AWSPENDING") {
 			lockedOut.Add(1)
+		}
+		if row.wasClosed {
+			return
+		}
+		if current != username || password != first { // else it was just tried
+			open = s.accepts(username, first)
+		}
+		if !open {
+			closed.Add(1)
 		}
 	})
 	defer remove()

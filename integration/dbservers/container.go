@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -76,19 +77,36 @@ type container struct {
 
 var _ place = (*container)(nil)
 
-// openContainer starts the recipe's server in a container, which is on the link
-// where one is given.
-func openContainer(ctx context.Context, r recipe, on *link) (place, error) {
+// openContainer starts the recipe's server in a container.
+func openContainer(ctx context.Context, r recipe) (place, error) {
 	e, err := theEngine()
 	if err != nil {
 		return nil, err
 	}
+	return e.open(ctx, r, nil, peer{})
+}
+
+// openPublished is [openContainer] with a network of the container's own, of
+// which a port is published, as on machines whose network it cannot share.
+func openPublished(ctx context.Context, r recipe) (place, error) {
+	e, err := theEngine()
+	if err != nil {
+		return nil, err
+	}
+	apart := *e
+	apart.shares = false
+	return apart.open(ctx, r, nil, peer{})
+}
+
+// open starts the recipe's server, which is on the link where one is given, and
+// reaches another one as its peer.
+func (e *engine) open(ctx context.Context, r recipe, on *link, other peer) (place, error) {
 	from, err := e.image(ctx, r.release)
 	if err != nil {
 		return nil, err
 	}
 	for try := 1; ; try++ {
-		c, err := e.run(ctx, from, r, on)
+		c, err := e.run(ctx, from, r, on, other)
 		if err == nil {
 			return c, nil
 		}
@@ -100,44 +118,44 @@ func openContainer(ctx context.Context, r recipe, on *link) (place, error) {
 
 // run makes a container, fills it and starts it. It leaves none behind where
 // it fails.
-func (e *engine) run(ctx context.Context, from origin, r recipe, on *link) (*container, error) {
+func (e *engine) run(ctx context.Context, from origin, r recipe, on *link, other peer) (*container, error) {
 	port, err := freePort(e.bind)
 	if err != nil {
 		return nil, err
 	}
-	inside := site{
-		bin:    r.release.binaries,
-		dir:    containerDir,
-		listen: "0.0.0.0",
-		port:   r.release.port,
-		host:   e.host,
-	}
-	if on != nil {
-		inside.peer = peer{host: linkedName, port: inside.port}
+	inside := site{bin: r.release.binaries, dir: containerDir, listen: "0.0.0.0", port: r.release.port, host: e.host, peer: other}
+	if e.shares {
+		inside.listen, inside.port = loopback, port
 	}
 	files, err := r.files(inside)
 	if err != nil {
 		return nil, err
 	}
 	exposed := network.MustParsePort(strconv.Itoa(inside.port) + "/tcp")
-	made, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
-		Logger: log.NewNoopLogger(),
-		ContainerRequest: testcontainers.ContainerRequest{
-			Image:        from.image,
-			Entrypoint:   []string{"/bin/sh", "-c", containerScript(r, inside, files)},
-			ExposedPorts: []string{exposed.String()},
-			Labels:       ownerLabels(r.release.engine),
-			ConfigModifier: func(config *mobycontainer.Config) {
-				config.User = fmt.Sprintf("%d:%d", serverUser, serverUser)
-				config.StopSignal = strconv.Itoa(int(r.stopSignal))
-			},
-			HostConfigModifier: func(host *mobycontainer.HostConfig) {
-				host.PortBindings = network.PortMap{exposed: {{HostIP: e.bind, HostPort: strconv.Itoa(port)}}}
-				host.Mounts = append(host.Mounts,
-					mount.Mount{Type: mount.TypeVolume, Target: volumesPath + "/" + serverVolume},
-					mount.Mount{Type: mount.TypeVolume, Target: volumesPath + "/" + sharedVolume, Source: from.volume})
-			},
+	request := testcontainers.ContainerRequest{
+		Image:      from.image,
+		Entrypoint: []string{"/bin/sh", "-c", containerScript(r, inside, files)},
+		Labels:     ownerLabels(r.release.engine),
+		ConfigModifier: func(config *mobycontainer.Config) {
+			config.User = fmt.Sprintf("%d:%d", serverUser, serverUser)
+			config.StopSignal = strconv.Itoa(int(r.stopSignal))
 		},
+		HostConfigModifier: func(host *mobycontainer.HostConfig) {
+			if e.shares {
+				host.NetworkMode = network.NetworkHost
+			} else {
+				host.PortBindings = network.PortMap{exposed: {{HostIP: e.bind, HostPort: strconv.Itoa(port)}}}
+			}
+			host.Mounts = append(host.Mounts,
+				mount.Mount{Type: mount.TypeVolume, Target: volumesPath + "/" + serverVolume},
+				mount.Mount{Type: mount.TypeVolume, Target: volumesPath + "/" + sharedVolume, Source: from.volume})
+		},
+	}
+	if !e.shares {
+		request.ExposedPorts = []string{exposed.String()}
+	}
+	made, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
+		Logger: log.NewNoopLogger(), ContainerRequest: request,
 	})
 	c := &container{engine: e, made: made, told: from.told, port: port}
 	if err == nil {
@@ -172,7 +190,7 @@ func containerScript(r recipe, s site, files []file) string {
 	prepare := "true"
 	if r.prepare != nil {
 		// The shared copy appears at once and whole; who comes second drops his.
-		mine := `"` + sharedDir + `/$HOSTNAME"`
+		mine := shellWords(sharedDir + "/" + rand.Text())
 		prepare = "if [ -d " + shared + " ]; then cp -r " + shared + " " + data + "\n" +
 			"else " + shellWords(r.prepare(s)...) + " && cp -r " + data + " " + mine + " && { mv -n -T " + mine + " " + shared + "; rm -rf " + mine + "; }\n" +
 			"fi"

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,10 +35,14 @@ const (
 // engine is the Docker engine, as found once for the process.
 type engine struct {
 	client *testcontainers.DockerClient
-	// host is where clients reach a published port; bind is the address that
-	// the engine publishes it on.
+	// host is where clients reach a server; bind is the address that the engine
+	// publishes a port on.
 	host string
 	bind netip.Addr
+	// shares: containers may share this machine's own network. A published port
+	// costs a process that copies every byte, and rules of the firewall at every
+	// start.
+	shares bool
 }
 
 // theEngine finds the engine and remembers the outcome. It has a time-out of
@@ -70,8 +75,28 @@ func findEngine(ctx context.Context) (*engine, error) {
 	e := &engine{client: cli, host: host, bind: netip.IPv4Unspecified()}
 	if host == loopback {
 		e.bind = netip.MustParseAddr(loopback)
+		e.shares = ownsBridge(ctx, first) && !isolated(ctx, first)
 	}
 	return e, e.removeLeftovers(ctx)
+}
+
+// isolated reports whether the engine's host network may be another than this
+// machine's, or closed to containers: so it is where the engine runs as a user,
+// and where it maps users.
+//
+// https://docs.docker.com/engine/network/drivers/host/
+// https://docs.docker.com/engine/security/userns-remap/#user-namespace-known-limitations
+func isolated(ctx context.Context, cli *client.Client) bool {
+	told, err := cli.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return true
+	}
+	for _, option := range told.Info.SecurityOptions {
+		if strings.Contains(option, "name=rootless") || strings.Contains(option, "name=userns") {
+			return true
+		}
+	}
+	return false
 }
 
 const loopback = "127.0.0.1"

@@ -101,13 +101,17 @@ func (e *engine) removeLeftLinks(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// beside makes the link when it is first needed.
+// beside makes the link when it is first needed. On a network that all share
+// there is none.
 func (c *container) beside(ctx context.Context, r recipe) (place, error) {
+	if c.engine.shares {
+		return c.engine.open(ctx, r, nil, peer{host: loopback, port: c.port})
+	}
 	on, err := c.linked(ctx, r.release.engine)
 	if err != nil {
 		return nil, err
 	}
-	return openContainer(ctx, r, on)
+	return c.engine.open(ctx, r, on, peer{host: linkedName, port: r.release.port})
 }
 
 func (c *container) linked(ctx context.Context, engine string) (*link, error) {

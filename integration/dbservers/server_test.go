@@ -31,9 +31,9 @@ func each(t *testing.T, story func(t *testing.T, f flavour, version string, w wa
 		t.Fatal(err)
 	}
 	for _, f := range flavours() {
-		for _, version := range f.releases.obtainable().versions() {
-			for _, w := range []way{processWay, containerWay} {
-				if forced != anyWay && forced != w {
+		for i, version := range f.releases.obtainable().versions() {
+			for _, w := range []way{processWay, containerWay, publishedWay} {
+				if forced != anyWay && forced != w || w == publishedWay && i > 0 {
 					continue
 				}
 				t.Run(f.engine+" "+version+" in a "+string(w), func(t *testing.T) {
@@ -129,7 +129,7 @@ func describesItself(t *testing.T, s *Server, f flavour, version string, w way) 
 	if s.Engine != f.engine || !strings.HasPrefix(s.Version, version+".") {
 		t.Errorf("the server is %s %s, want %s %s", s.Engine, s.Version, f.engine, version)
 	}
-	want := map[way]string{containerWay: "container ", processWay: "local process "}[w]
+	want := map[way]string{containerWay: "container ", publishedWay: "container ", processWay: "local process "}[w]
 	if !strings.HasPrefix(s.Source, want) {
 		t.Errorf("the source is %q, want %q...", s.Source, want)
 	}

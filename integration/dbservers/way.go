@@ -18,6 +18,9 @@ const (
 	anyWay       way = ""
 	containerWay way = "container"
 	processWay   way = "process"
+	// publishedWay is what a container is where it cannot share this machine's
+	// network. It is for tests: nobody chooses it.
+	publishedWay way = "container with a published port"
 )
 
 func wayFromEnvironment() (way, error) {
@@ -33,13 +36,15 @@ func wayFromEnvironment() (way, error) {
 func openPlace(ctx context.Context, r recipe, w way) (place, error) {
 	switch w {
 	case containerWay:
-		return openContainer(ctx, r, nil)
+		return openContainer(ctx, r)
+	case publishedWay:
+		return openPublished(ctx, r)
 	case processWay:
 		return openProcess(ctx, r, peer{})
 	}
 	// Only a missing engine sends us on: an engine that is there and fails is
 	// something its owner wants to know.
-	container, err := openContainer(ctx, r, nil)
+	container, err := openContainer(ctx, r)
 	var missing *missingError
 	if !errors.As(err, &missing) {
 		return container, err

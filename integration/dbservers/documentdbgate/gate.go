@@ -113,8 +113,10 @@ type Gate struct {
 	end      context.CancelFunc
 	audit    auditor
 
-	// changing is held while users and roles are read to be changed.
-	changing sync.Mutex
+	// users is held for writing while users and roles are changed, and for reading
+	// while somebody is told of them: FerretDB is told of a change in two commands,
+	// between which a user has a password and not yet its roles.
+	users sync.RWMutex
 
 	mu       sync.Mutex
 	closed   bool

@@ -176,14 +176,14 @@ var commands = map[string]command{
 	"insert": {do: data(actionInsert), signedIn: true, changes: true},
 	"update": {do: data(actionUpdate), signedIn: true, changes: true},
 
-	"usersInfo":           {do: usersInfo, signedIn: true},
+	"usersInfo":           {do: telling(usersInfo), signedIn: true},
 	"createUser":          {do: changing(createUser), signedIn: true, changes: true},
 	"updateUser":          {do: changing(updateUser), signedIn: true, changes: true},
 	"dropUser":            {do: changing(dropUser), signedIn: true, changes: true},
 	"grantRolesToUser":    {do: changing(grantRoles), signedIn: true, changes: true},
 	"revokeRolesFromUser": {do: changing(revokeRoles), signedIn: true, changes: true},
 
-	"rolesInfo":  {do: rolesInfo, signedIn: true, roles: true},
+	"rolesInfo":  {do: telling(rolesInfo), signedIn: true, roles: true},
 	"createRole": {do: changing(createRole), signedIn: true, changes: true, roles: true},
 }
 
@@ -191,11 +191,21 @@ var commands = map[string]command{
 // time, and has it audited.
 func changing(do func(context.Context, *session, opmsg.Message) (any, error)) func(context.Context, *session, opmsg.Message) (any, error) {
 	return func(ctx context.Context, s *session, m opmsg.Message) (any, error) {
-		s.gate.changing.Lock()
-		defer s.gate.changing.Unlock()
+		s.gate.users.Lock()
+		defer s.gate.users.Unlock()
 		answer, err := do(ctx, s, m)
 		s.auditChange(m, err)
 		return answer, err
+	}
+}
+
+// telling makes a command that tells of users or roles wait until none is half
+// changed.
+func telling(do func(context.Context, *session, opmsg.Message) (any, error)) func(context.Context, *session, opmsg.Message) (any, error) {
+	return func(ctx context.Context, s *session, m opmsg.Message) (any, error) {
+		s.gate.users.RLock()
+		defer s.gate.users.RUnlock()
+		return do(ctx, s, m)
 	}
 }
 

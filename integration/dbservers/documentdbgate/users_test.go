@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+
 	"github.com/dbrotation/dbrotation/integration/dbservers/documentdbgate"
 )
 
@@ -43,6 +45,33 @@ func TestRolesAndCustomDataSurviveAPasswordChange(t *testing.T) {
 	w.mustSay(w.as(user, "second-password"), `{"ping": 1}`)
 	if _, err := w.say(w.as(user, "first-password"), "admin", `{"ping": 1}`); code(err) != 18 {
 		t.Errorf("the first password: %v, want error 18", err)
+	}
+}
+
+// DocumentDB takes a command on a user as one change.
+func TestNobodyIsToldOfAUserThatIsHalfMade(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, documentdbgate.Behavior{})
+	maker, reader := w.admin(), w.admin()
+	for range 20 {
+		user := newName("whole")
+		made := make(chan error, 1)
+		go func() {
+			_, err := w.say(maker, "admin", `{"createUser": "`+user+`", "pwd": "a-password",
+				"roles": [{"role": "readWrite", "db": "appdb"}], "customData": {"team": "orders"}}`)
+			made <- err
+		}()
+		var seen bool
+		for !seen {
+			var answer struct{ Users []bson.M }
+			decode(t, w.mustSay(reader, `{"usersInfo": "`+user+`"}`), &answer)
+			if seen = len(answer.Users) == 1; seen && answer.Users[0]["customData"] == nil {
+				t.Errorf("seen half made: %v", answer.Users[0])
+			}
+		}
+		if err := <-made; err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
