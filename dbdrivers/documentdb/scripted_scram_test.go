@@ -105,7 +105,9 @@ func (p *peer) proceed(command bson.Raw) (bson.D, error) {
 		p.sasl = nil
 		return nil, notAuthentic
 	}
-	p.user = p.sasl.user
+	p.server.mu.Lock()
+	p.user = p.sasl.user // also read by who counts the sessions
+	p.server.mu.Unlock()
 	return bson.D{{Key: "conversationId", Value: 1}, {Key: "done", Value: true}, {Key: "payload", Value: []byte(said)}, {Key: "ok", Value: 1.0}}, nil
 }
 

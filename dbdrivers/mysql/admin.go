@@ -149,25 +149,28 @@ const held = `WITH RECURSIVE held (user, host) AS (
  UNION SELECT e.from_user, e.from_host FROM mysql.role_edges e JOIN held h ON e.to_user = h.user AND e.to_host = h.host)`
 
 // askPowers asks of them whether they have the power to change other accounts,
-// or to come by it: ROLE_ADMIN grants every role, the admin's too, and who may
+// or to come by it: ROLE_ADMIN grants every role, the admin's too; who may name
+// any definer (SET_USER_ID before 8.2) has a routine run as the admin; and who may
 // write the tables of accounts can make itself what it likes.
 //
 // https://dev.mysql.com/doc/refman/9.7/en/privileges-provided.html#priv_system-user
+// https://dev.mysql.com/doc/refman/9.7/en/privileges-provided.html#priv_set-any-definer
 // https://dev.mysql.com/doc/refman/9.7/en/privileges-provided.html#priv_role-admin
 const askPowers = held + `
 SELECT u.user, u.super_priv = 'Y', u.create_user_priv = 'Y',
  EXISTS (SELECT * FROM mysql.global_grants g WHERE g.user = u.user AND g.host = u.host AND g.priv = 'SYSTEM_USER'),
  EXISTS (SELECT * FROM mysql.global_grants g WHERE g.user = u.user AND g.host = u.host AND g.priv = 'ROLE_ADMIN'),
+ EXISTS (SELECT * FROM mysql.global_grants g WHERE g.user = u.user AND g.host = u.host AND g.priv IN ('SET_ANY_DEFINER', 'SET_USER_ID')),
  EXISTS (SELECT * FROM mysql.db d WHERE d.user = u.user AND d.db = 'mysql' AND 'Y' IN (d.insert_priv, d.update_priv, d.delete_priv))
  OR EXISTS (SELECT * FROM mysql.tables_priv p WHERE p.user = u.user AND p.db = 'mysql'
   AND CONCAT_WS(',', p.table_priv, p.column_priv) REGEXP '(Insert|Update|Delete)(,|$)')
  FROM mysql.user u JOIN held h ON u.user = h.user AND u.host = h.host`
 
 // askPowersBefore80 knows no roles.
-const askPowersBefore80 = `SELECT user, super_priv = 'Y', create_user_priv = 'Y', 0, 0, 0 FROM mysql.user WHERE user = ?`
+const askPowersBefore80 = `SELECT user, super_priv = 'Y', create_user_priv = 'Y', 0, 0, 0, 0 FROM mysql.user WHERE user = ?`
 
 // powers are the names of what [askPowers] asks for.
-var powers = []string{"SUPER", "CREATE USER", "SYSTEM_USER", "ROLE_ADMIN", "INSERT, UPDATE or DELETE on tables of the schema mysql"}
+var powers = []string{"SUPER", "CREATE USER", "SYSTEM_USER", "ROLE_ADMIN", "SET_ANY_DEFINER or SET_USER_ID", "INSERT, UPDATE or DELETE on tables of the schema mysql"}
 
 // askWriters asks who of them may write the tables of accounts by a privilege on
 // everything that no partial revoke keeps from the schema mysql, or by one on

@@ -181,6 +181,7 @@ func TestAdminsLeaveAlone(t *testing.T) {
 			"with SYSTEM_USER":                       "GRANT SYSTEM_USER ON *.* TO powerful",
 			"with CREATE USER":                       "GRANT CREATE USER ON *.* TO powerful",
 			"with every role for the asking":         "GRANT ROLE_ADMIN ON *.* TO powerful",
+			"with any definer for a routine":         "GRANT SET_ANY_DEFINER ON *.* TO powerful",
 			"with the admins' role":                  "GRANT rds_superuser_role TO powerful",
 			"with a role that has theirs":            "GRANT middle_role TO powerful",
 			"with a role of which it is not default": "GRANT super_role TO powerful",

@@ -42,6 +42,7 @@ var dialect = pgwire.Dialect{
 	// parameter.
 	Parameters:  map[string]string{"standard_conforming_strings": "on"},
 	IsRefusal:   func(err *pgconn.PgError) bool { return err.Code == "28P01" },
+	DemandsTLS:  "pg_hba.conf, or rds.force_ssl on Amazon RDS",
 	AlsoRefused: "the server says the same where the account does not exist, has no password, or its VALID UNTIL is past",
 }
 

@@ -120,7 +120,7 @@ func TestSignIn(t *testing.T) {
 	}{
 		{name: "all is well"},
 		{name: "without TLS, where it may", login: func(l *dbdrivers.Login) { l.TLS.Plaintext = true }},
-		{name: "without TLS, where it may not", server: strict, login: func(l *dbdrivers.Login) { l.TLS.Plaintext = true }, want: dbdrivers.ErrTLS, says: `remove "ssl": false`},
+		{name: "without TLS, where it may not", server: strict, login: func(l *dbdrivers.Login) { l.TLS.Plaintext = true }, want: dbdrivers.ErrTLS, says: `(require_ssl in the cluster's parameter group); remove "ssl": false`},
 		{name: "a wrong password", login: func(l *dbdrivers.Login) { l.Password = dbdrivers.NewPassword(newPassword) }, want: dbdrivers.ErrRefused, says: "password authentication failed"},
 		{name: "an account that does not exist", login: func(l *dbdrivers.Login) { l.Username = "nobody" }, want: dbdrivers.ErrRefused, says: "does not exist"},
 		{name: "a password that was disabled", arrange: []string{"ALTER USER %app PASSWORD DISABLE"}, want: dbdrivers.ErrRefused, says: "disabled"},

@@ -57,6 +57,7 @@ const (
 var dialect = pgwire.Dialect{
 	MaxName:     maxName,
 	IsRefusal:   isRefusal,
+	DemandsTLS:  "require_ssl in the cluster's parameter group",
 	AlsoRefused: "the server says the same where the account does not exist or its password is disabled, and may where its VALID UNTIL is past",
 	Digest:      true,
 }

@@ -15,10 +15,13 @@ import (
 // rounds are common, because statements reach further than what they name.
 const mostRounds = 5
 
-// errNoSuchTable is told of a grant on a table that is gone.
+// Errors of a grant on what is gone.
 //
 // https://dev.mysql.com/doc/mysql-errors/9.7/en/server-error-reference.html
-const errNoSuchTable = 1146 // ER_NO_SUCH_TABLE
+const (
+	errNoSuchTable   = 1146 // ER_NO_SUCH_TABLE
+	errNoSuchRoutine = 1305 // ER_SP_DOES_NOT_EXIST
+)
 
 // Sync changes what accounts are granted, in one session.
 type Sync struct {
@@ -195,6 +198,8 @@ func (p *Pass) gone(a mygrants.Atom) string {
 	switch {
 	case p.ghosts.Has(a):
 		return "the table is gone, and the admin may not create it there"
+	case mywire.Number(p.refused[a]) == errNoSuchRoutine:
+		return "the server knows no such routine"
 	case p.refused[a] != nil:
 		return p.Gone(p.Want, a, mywire.Number(p.refused[a]))
 	}

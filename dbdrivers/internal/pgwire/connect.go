@@ -39,6 +39,8 @@ type Dialect struct {
 	IsRefusal func(*pgconn.PgError) bool
 	// AlsoRefused names what else looks like a wrong password to a client.
 	AlsoRefused string
+	// DemandsTLS names what makes a server let nobody in without TLS.
+	DemandsTLS string
 	// Digest says that the server may ask for Amazon Redshift's own digest.
 	Digest bool
 }

@@ -105,8 +105,8 @@ func (a *attempt) classifyServer(server *pgconn.PgError) (class, why error) {
 			return dbdrivers.ErrUnsupported, fmt.Errorf("the server has this password checked by another service (PAM, LDAP or RADIUS; "+
 				"on Amazon RDS because the account is a member of rds_iam), where a rotation cannot change it: %w", said)
 		case a.observer.asked < 0 && a.login.TLS.Plaintext:
-			return dbdrivers.ErrTLS, fmt.Errorf("no rule of the server (pg_hba.conf; rds.force_ssl on Amazon RDS) lets this account in without TLS; "+
-				"remove \"ssl\": false from the secret: %w", said)
+			return dbdrivers.ErrTLS, fmt.Errorf("the server does not let this account in without TLS (%s); "+
+				"remove \"ssl\": false from the secret: %w", a.dialect.DemandsTLS, said)
 		}
 	}
 	tables := []Rules{beforePassword}
