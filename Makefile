@@ -32,13 +32,13 @@ prove: modules ## rotate a real secret once, and prove it (ENGINE=... SECRET_ID=
 
 # -count=1: some tests run the go command or the binary it built, which the
 # cache of test results does not see. -parallel: most of the time a test waits,
-# for a server or for the SDK's pause before it tries again.
+# for a server or for the SDK's pause before it tries again. What takes longest
+# goes first.
 .PHONY: test
-test: modules ## vet, and every test, on real servers: the newest version of each engine and one old
-	go vet ./...
+test: modules ## every test, on real servers: the newest version of each engine and one old
 	@$(if $(RACE),,echo "no C compiler: testing without the race detector")
 	@go run ./integration/dbservers/cmd/prepare
-	go test $(RACE) -count=1 -parallel=6 -timeout=80m ./...
+	go test $(RACE) -count=1 -parallel=6 -timeout=80m ./integration ./...
 
 .PHONY: test-all
 test-all: ## the same on every supported server version

@@ -63,10 +63,16 @@ var crashMatrix = []crashRow{
 	{name: "mariadb dual-password by an admin", start: startMariaDBBehindAGate, secret: (*stage).dualPasswordSecretByAdmin},
 	{name: "mariadb alternating, the twin's first turn", start: startMariaDBBehindAGate, secret: (*stage).grantedSecret, incomplete: (*stage).lacksOfItsSibling},
 	{name: "mariadb alternating, the canonical account's turn", start: startMariaDBBehindAGate, secret: (*stage).alternatingSecretOfTheTwin},
-	{name: "redshift single", start: startRedshiftBehindAGate, secret: (*stage).singleSecret, wasClosed: true},
-	{name: "redshift single by an admin", start: startRedshiftBehindAGate, secret: (*stage).singleSecretByAdmin, wasClosed: true},
-	{name: "redshift alternating, the twin's first turn", start: startRedshiftBehindAGate, secret: (*stage).redshiftSecretWithRights, incomplete: (*stage).redshiftTwinLacks},
-	{name: "redshift alternating, the canonical account's turn", start: startRedshiftBehindAGate, secret: (*stage).alternatingSecretOfTheTwin},
+	{name: "redshift single", start: startRedshiftBehindAGate, secret: (*stage).singleSecret, wasClosed: true, forget: (*stage).dropRedshiftUsers},
+	{name: "redshift single by an admin", start: startRedshiftBehindAGate, secret: (*stage).singleSecretByAdmin, wasClosed: true, forget: (*stage).dropRedshiftUsers},
+	{
+		name: "redshift alternating, the twin's first turn", start: startRedshiftBehindAGate,
+		secret: (*stage).redshiftSecretWithRights, incomplete: (*stage).redshiftTwinLacks, forget: (*stage).dropRedshiftUsers,
+	},
+	{
+		name: "redshift alternating, the canonical account's turn", start: startRedshiftBehindAGate,
+		secret: (*stage).alternatingSecretOfTheTwin, forget: (*stage).dropRedshiftUsers,
+	},
 	{name: "documentdb single", start: startDocumentDBBehindAGate, secret: (*stage).managerSecret, wasClosed: true, forget: (*stage).dropUsers},
 	{name: "documentdb single by an admin", start: startDocumentDBBehindAGate, secret: (*stage).singleSecretByAdmin, wasClosed: true, forget: (*stage).dropUsers},
 	{

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/dbrotation/dbrotation/integration/dbservers"
 )
 
@@ -63,6 +65,43 @@ func (s *stage) redshiftSecretWithRights() (arn string) {
 	return arn
 }
 
+// dropRedshiftUsers drops a user and its twin, with what they were given: the
+// views that a rotation reads take their time by all that there are.
+func (s *stage) dropRedshiftUsers(username string) {
+	s.t.Helper()
+	names := []string{username, username + "_clone"}
+	statements := []string{"DROP TABLE IF EXISTS of_" + username}
+	for _, user := range s.column("SELECT usename FROM pg_user WHERE usename = ANY($1)", names) {
+		statements = append(statements, "DROP USER "+user)
+	}
+	for _, group := range s.column("SELECT DISTINCT groname FROM pg_group g, pg_user u WHERE u.usename = ANY($1) AND u.usesysid = ANY(g.grolist)", names) {
+		statements = append(statements, "DROP GROUP "+pgx.Identifier{group}.Sanitize())
+	}
+	for _, role := range s.column("SELECT DISTINCT role_name FROM svv_user_grants WHERE user_name = ANY($1)", names) {
+		statements = append(statements, "DROP ROLE "+role+" FORCE")
+	}
+	s.redshift(statements...)
+}
+
+// column asks the server behind the gate as the superuser.
+func (s *stage) column(question string, args ...any) []string {
+	s.t.Helper()
+	conn, err := s.server.ConnectSuperuser(context.Background())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	rows, err := conn.Query(context.Background(), question, args...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	held, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return held
+}
+
 // redshiftTwinLacks says, where the twin opens by a labelled password, what it
 // lacks of its sibling.
 func (s *stage) redshiftTwinLacks(arn string) string {
@@ -76,38 +115,24 @@ func (s *stage) redshiftTwinLacks(arn string) string {
 	if !opens {
 		return ""
 	}
-	want, have := s.redshiftRights(app), s.redshiftRights(app+"_clone")
-	if slices.Equal(want, have) {
+	held := s.redshiftRights(app, app+"_clone")
+	if slices.Equal(held[0], held[1]) {
 		return ""
 	}
-	return fmt.Sprintf("it holds\n%s\nits sibling\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
+	return fmt.Sprintf("it holds\n%s\nits sibling\n%s", strings.Join(held[1], "\n"), strings.Join(held[0], "\n"))
 }
 
-// redshiftRights are what redshiftSecretWithRights gives an account.
-func (s *stage) redshiftRights(username string) (held []string) {
+// redshiftRights are what redshiftSecretWithRights gives each of some accounts.
+func (s *stage) redshiftRights(usernames ...string) [][]string {
 	s.t.Helper()
-	conn, err := s.server.ConnectSuperuser(context.Background())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.Background()) }()
-	rows, err := conn.Query(context.Background(), `SELECT privilege_type || ' on ' || relation_name FROM svv_relation_privileges WHERE identity_name = $1
- UNION SELECT 'group ' || g.groname FROM pg_group g, pg_user u WHERE u.usesysid = ANY(g.grolist) AND u.usename = $1 AND g.groname NOT LIKE 'dbrotation.%'
- UNION SELECT 'role ' || role_name FROM svv_user_grants WHERE user_name = $1
- UNION SELECT 'limit ' || rolconnlimit FROM pg_roles WHERE rolname = $1 ORDER BY 1`, username)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var right string
-		if err := rows.Scan(&right); err != nil {
-			s.t.Fatal(err)
-		}
-		held = append(held, right)
-	}
-	if err := rows.Err(); err != nil {
-		s.t.Fatal(err)
+	held := make([][]string, len(usernames))
+	for _, right := range s.column(`SELECT identity_name || ': ' || privilege_type || ' on ' || relation_name FROM svv_relation_privileges WHERE identity_name = ANY($1)
+ UNION SELECT u.usename || ': group ' || g.groname FROM pg_group g, pg_user u WHERE u.usesysid = ANY(g.grolist) AND u.usename = ANY($1) AND g.groname NOT LIKE 'dbrotation.%'
+ UNION SELECT user_name || ': role ' || role_name FROM svv_user_grants WHERE user_name = ANY($1)
+ UNION SELECT rolname || ': limit ' || rolconnlimit FROM pg_roles WHERE rolname = ANY($1) ORDER BY 1`, usernames) {
+		who, what, _ := strings.Cut(right, ": ")
+		i := slices.Index(usernames, who)
+		held[i] = append(held[i], what)
 	}
 	return held
 }
