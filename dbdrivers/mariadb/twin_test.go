@@ -221,6 +221,41 @@ func TestGrantsOnWhatIsGone(t *testing.T) {
 	})
 }
 
+// TestGrantsOnARoutineThatIsGone outlive it where the server is told so. Nobody
+// can be granted them.
+func TestGrantsOnARoutineThatIsGone(t *testing.T) {
+	eachAlone(t, func(t *testing.T, s *server) {
+		s.set(t, "automatic_sp_privileges", 0)
+		p := s.pair(t, "lost")
+		s.exec(t, "CREATE DATABASE twin_lost")
+		t.Cleanup(func() { s.clean(t, "DROP DATABASE twin_lost") })
+		for _, routine := range []string{"dropped", "kept"} {
+			s.exec(t, "CREATE PROCEDURE twin_lost."+routine+"() SELECT 1")
+			p.with("GRANT EXECUTE ON PROCEDURE twin_lost." + routine + " TO %app")
+		}
+		s.exec(t, "DROP PROCEDURE twin_lost.dropped")
+		var notes []string
+		req := p.request()
+		req.Note = func(text string) { notes = append(notes, text) }
+		if _, err := openTwin(t, req); err != nil {
+			t.Fatal(err)
+		}
+		if !s.may(t, p.login(p.twin, twinPassword), "CALL twin_lost.kept()") {
+			t.Error("the twin may not call the routine that is there")
+		}
+		if len(notes) != 1 || !strings.HasPrefix(notes[0], "EXECUTE on PROCEDURE `twin_lost`.`dropped` could not be given") {
+			t.Fatalf("notes %q; want one of the routine that was dropped", notes)
+		}
+		_, remedy, _ := strings.Cut(notes[0], "as an admin run: ")
+		p.with(remedy)
+		notes = nil
+		if _, err := openTwin(t, req); err != nil || len(notes) > 0 {
+			t.Errorf("after the remedy: error %v, notes %q; want none of either", err, notes)
+		}
+		p.wantEqual()
+	})
+}
+
 // TestRoutinesOfEitherAreUsableByBoth: the server gives a routine to its
 // creator alone.
 func TestRoutinesOfEitherAreUsableByBoth(t *testing.T) {

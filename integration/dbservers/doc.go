@@ -9,7 +9,9 @@
 //  1. A container, where a Docker engine answers: the official image, pinned
 //     by tag; where no registry can be reached, an image made here from
 //     Debian's packages, whose signatures apt checks. That image stays in the
-//     engine, so it is made once for a machine.
+//     engine, so it is made once for a machine. Where the engine runs on this
+//     machine the container shares its network, and the server listens on the
+//     loopback interface alone; elsewhere the engine publishes its port.
 //  2. A local process: the binaries that are installed here, or (on Linux, as
 //     root, with apt) the same Debian packages, unpacked below the user's cache
 //     folder and entered by chroot.
@@ -31,8 +33,8 @@
 // # Replicas
 //
 // [Server.StartReplica] starts a replica that follows a server, and whose
-// replay can be held back: for what happens while it lags. Containers reach
-// each other by a network of their own.
+// replay can be held back: for what happens while it lags. Containers that do
+// not share this machine's network reach each other by one of their own.
 //
 // # Logs
 //
