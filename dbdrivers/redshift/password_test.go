@@ -6,6 +6,7 @@ import (
 
 	"github.com/dbrotation/dbrotation/dbdrivers"
 	"github.com/dbrotation/dbrotation/integration/dbservers"
+	"github.com/dbrotation/dbrotation/integration/dbservers/redshiftgate"
 )
 
 const (
@@ -53,7 +54,7 @@ func TestSetPassword(t *testing.T) {
 		{name: "of the service's own account", admin: "admin", request: func(r *dbdrivers.SetPasswordRequest) { r.Account = "rdsdb" }, want: dbdrivers.ErrUnsupported, says: "reserved", stays: true},
 	}
 	s := start(t, dbservers.RedshiftOptions{Plaintext: true})
-	blind := start(t, dbservers.RedshiftOptions{Plaintext: true, HashesMasked: true})
+	blind := start(t, dbservers.RedshiftOptions{Plaintext: true, Cluster: redshiftgate.Cluster{HashesMasked: true}})
 	stranger := s.create(t, "stranger", oldPassword)
 	for i, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

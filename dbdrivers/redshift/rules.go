@@ -11,11 +11,14 @@ import (
 const (
 	minPassword = 8
 	maxPassword = 64
-	// forbidden is what the manual excludes of ASCII, what no ASCII password of
-	// printable characters has, and ; which Redshift takes, and which ends an
-	// option in the connection strings of its JDBC and ODBC drivers.
-	forbidden = `'"\/@;` + " \x7f" +
+	// refused is what the manual excludes of ASCII, and what no ASCII password of
+	// printable characters has.
+	refused = `'"\/@` + " \x7f" +
 		"\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f"
+	// forbidden is what a new password is made without: ; as well, which Redshift
+	// takes, and which ends an option in the connection strings of its JDBC and
+	// ODBC drivers. A password that AWS's own function has made may have it.
+	forbidden = refused + ";"
 )
 
 // checkPassword holds the rules that the server cannot, as it sees a hash.
@@ -28,8 +31,8 @@ func checkPassword(password dbdrivers.Password) error {
 		switch {
 		case r <= ' ' || r > '~':
 			return errors.New("it has a character that is no printable ASCII (33 to 126), or a blank")
-		case strings.ContainsRune(forbidden, r):
-			return errors.New(`it has one of the characters ' " \ / @ which Redshift does not accept, or ; which ends an option in its clients' connection strings`)
+		case strings.ContainsRune(refused, r):
+			return errors.New(`it has one of the characters ' " \ / @ which Redshift does not accept`)
 		}
 		upper = upper || 'A' <= r && r <= 'Z'
 		lower = lower || 'a' <= r && r <= 'z'

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dbrotation/dbrotation/dbdrivers"
 	"github.com/dbrotation/dbrotation/dbdrivers/internal/pgwire"
@@ -79,6 +80,10 @@ func (Driver) OpenTwin(ctx context.Context, req dbdrivers.OpenTwinRequest) (dbdr
 		if t.unseen {
 			req.Note(unseenNote)
 		}
+		if len(t.unproven) > 0 {
+			req.Note(fmt.Sprintf("%q was granted what its sibling may do as the owner, and the server's views do not show it, so that nothing proves it: %s",
+				req.Twin, strings.Join(t.unproven, ", ")))
+		}
 		if t.reopened {
 			req.Note(fmt.Sprintf("the password of %q was disabled, and it opens again", req.Twin))
 		}
@@ -104,6 +109,8 @@ type twin struct {
 	unseen bool
 	// reopened: the twin's password was disabled.
 	reopened bool
+	// unproven is what the twin was granted and the views do not show.
+	unproven []string
 	// twinID is the twin's number.
 	twinID string
 }

@@ -14,6 +14,10 @@ import (
 // https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_DEFAULT_PRIVILEGES.html
 const askDefaults = "SELECT schema_name, object_type, owner_name, privilege_type, grantee_name, grantee_type, admin_option FROM pg_catalog.svv_default_privileges WHERE grantee_type = 'user' AND grantee_name IN ($1, $2) OR owner_type = 'user' AND owner_name IN ($1, $2)"
 
+// unsayable are privileges that the view shows where all were granted, and that no
+// GRANT of Redshift's names: it has no rules, and no triggers.
+var unsayable = map[string]bool{"RULE": true, "TRIGGER": true}
+
 // defaultObjects are the view's words and the statement's.
 var defaultObjects = map[string]string{"RELATION": "TABLES", "FUNCTION": "FUNCTIONS", "PROCEDURE": "PROCEDURES"}
 
@@ -50,6 +54,9 @@ func (t *twin) addDefault(into map[string]rights, row []pgwire.Value) (err error
 	privilege, err := privilegeOf(row[3].Text)
 	if err != nil {
 		return err
+	}
+	if unsayable[privilege] {
+		return nil
 	}
 	objects, found := defaultObjects[strings.ToUpper(row[1].Text)]
 	if !found {

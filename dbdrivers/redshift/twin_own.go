@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/dbrotation/dbrotation/dbdrivers"
@@ -15,7 +16,9 @@ type object struct {
 	// words name it in a GRANT, alter in an ALTER, and so in reports.
 	words, alter string
 	// privileges are what its owner may do with it and others can be granted.
-	privileges []string
+	// unlisted are those of them that the page of the view of grants does not
+	// list, so that a cluster may not show them.
+	privileges, unlisted []string
 }
 
 // https://docs.aws.amazon.com/redshift/latest/dg/c_intro_catalog_views.html
@@ -33,6 +36,13 @@ var (
 	onViews     = []string{"SELECT", "DROP", "ALTER"}
 	onSchemas   = []string{"CREATE", "USAGE", "DROP", "ALTER"}
 	onDatabases = []string{"CREATE", "TEMP"}
+)
+
+// https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_RELATION_PRIVILEGES.html
+// https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_SCHEMA_PRIVILEGES.html
+var (
+	unlistedOnTables  = []string{"ALTER", "TRUNCATE"}
+	unlistedOnSchemas = []string{"DROP"}
 )
 
 // internal reports a schema of the server's own, or of temporary tables.
@@ -106,7 +116,7 @@ func (t *twin) readRelations(ctx context.Context, owned map[string][]object) err
 		if of := materialised.FindStringSubmatch(row[1]); internal(row[0]) || of != nil && views[relation{row[0], of[1], row[3]}] {
 			continue
 		}
-		o := object{words: "TABLE " + t.quoted(row[0], row[1]), privileges: onTables}
+		o := object{words: "TABLE " + t.quoted(row[0], row[1]), privileges: onTables, unlisted: unlistedOnTables}
 		if row[2] == "v" {
 			o.privileges = onViews
 		}
@@ -138,7 +148,7 @@ func (t *twin) readSchemas(ctx context.Context, owned map[string][]object) error
 			continue
 		}
 		words := "SCHEMA " + t.quoted(row[0])
-		o := object{words: words, alter: words, privileges: onSchemas}
+		o := object{words: words, alter: words, privileges: onSchemas, unlisted: unlistedOnSchemas}
 		if external[row[0]] {
 			o.privileges = []string{"USAGE"}
 		}
@@ -147,15 +157,22 @@ func (t *twin) readSchemas(ctx context.Context, owned map[string][]object) error
 	return nil
 }
 
-// ofOwner gives the rights of who owns the objects. What the views may show of
-// an owner's own rights is in other words, and goes.
-func (t *twin) ofOwner(held rights, objects []object) {
+// ofOwner gives the rights of who owns the objects, and returns those of them that
+// the views may not show. What they may show of an owner's own rights is in other
+// words, and goes.
+func (t *twin) ofOwner(held rights, objects []object) (unlisted rights) {
 	without(held, objects)
+	unlisted = make(rights)
 	for _, o := range objects {
 		for _, privilege := range o.privileges {
-			held[t.right(privilege+" ON "+o.words)] = false
+			r := t.right(privilege + " ON " + o.words)
+			held[r] = false
+			if slices.Contains(o.unlisted, privilege) {
+				unlisted[r] = false
+			}
 		}
 	}
+	return unlisted
 }
 
 // without takes away the rights on objects.

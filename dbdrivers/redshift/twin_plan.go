@@ -32,6 +32,21 @@ type state struct {
 	wantSettings, haveSettings     map[string]string
 	// owned is what the twin owns.
 	owned []object
+	// unlisted are those of wantRights that the views may not show of the twin.
+	unlisted rights
+}
+
+// concede takes out of what is wanted what the views do not show of the twin,
+// which was just granted it, and returns that in words.
+func (s state) concede() (names []string) {
+	for _, r := range sortedRights(s.unlisted) {
+		_, wanted := s.wantRights[r]
+		if _, shown := s.haveRights[r]; wanted && !shown {
+			delete(s.wantRights, r)
+			names = append(names, r.name())
+		}
+	}
+	return names
 }
 
 // read reads all of it.
@@ -72,13 +87,13 @@ func (t *twin) readState(ctx context.Context) (s state, err error) {
 	if err := t.readOwned(ctx, owned); err != nil {
 		return s, err
 	}
-	t.ofOwner(held[canonical], owned[canonical])
+	unlisted := t.ofOwner(held[canonical], owned[canonical])
 	t.withoutOwned(held, owned[twin])
 	return state{
 		wantRights: held[canonical], haveRights: held[twin],
 		wantAttributes: options[canonical], haveAttributes: options[twin],
 		wantSettings: users[canonical].settings, haveSettings: users[twin].settings,
-		owned: owned[twin],
+		owned: owned[twin], unlisted: unlisted,
 	}, nil
 }
 
@@ -177,6 +192,9 @@ func (t *twin) equalise(ctx context.Context, found state, f twinFacts, report *d
 		return nil, unsupported(t.doing, t.owns(found.owned))
 	}
 	for round := range rounds + 1 {
+		if round > 0 {
+			t.unproven = found.concede()
+		}
 		steps, err := t.steps(found)
 		if err != nil {
 			return nil, t.unread(err)
@@ -191,11 +209,12 @@ func (t *twin) equalise(ctx context.Context, found state, f twinFacts, report *d
 			}
 		}
 		if len(todo) == 0 {
+			// Whether the twin had it before nobody can tell.
+			report.Added = slices.DeleteFunc(report.Added, func(what string) bool { return slices.Contains(t.unproven, what) })
 			return stays, nil
 		}
 		if round == rounds {
-			return nil, unsupported(t.doing, fmt.Errorf("the server took every statement, and yet the twin differs from its sibling in: %s; another account may have granted it and can take it back; in database %s, as that account run: %s",
-				whats(todo), identifier(t.req.Admin.Database), statements(todo)))
+			return nil, unsupported(t.doing, t.differs(todo))
 		}
 		for _, s := range todo {
 			if err := t.do(ctx, s); err != nil {
@@ -215,6 +234,16 @@ func (t *twin) equalise(ctx context.Context, found state, f twinFacts, report *d
 		}
 	}
 	return nil, nil
+}
+
+// differs says what is left of the differences, and what to do about it.
+func (t *twin) differs(left []step) error {
+	why := "its views do not show what was granted; take it from the sibling, or rotate by the strategy single"
+	if slices.ContainsFunc(left, func(s step) bool { return s.removes }) {
+		why = fmt.Sprintf("another account may have granted it and can take it back; in database %s, as that account run: %s",
+			identifier(t.req.Admin.Database), statements(left))
+	}
+	return fmt.Errorf("the server took every statement, and yet the twin differs from its sibling in: %s; %s", whats(left), why)
 }
 
 func whats(steps []step) string {

@@ -2,6 +2,7 @@ package redshift_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/dbrotation/dbrotation/dbdrivers"
 	"github.com/dbrotation/dbrotation/dbdrivers/drivertest"
 	"github.com/dbrotation/dbrotation/integration/dbservers"
+	"github.com/dbrotation/dbrotation/integration/dbservers/redshiftgate"
 )
 
 // TestTwinIsItsSibling opens a twin of accounts of many kinds and compares what
@@ -157,6 +159,54 @@ func TestTwinUsesWhatItsSiblingOwns(t *testing.T) {
 	report, err := openTwin(t, p.request())
 	if err != nil || len(report.Added)+len(report.Removed) > 0 {
 		t.Errorf("the second time something was left to do: %+v, %v", report, err)
+	}
+}
+
+// TestTwinUsesWhatTheViewsDoNotShow: their pages do not list every privilege that
+// can be granted.
+func TestTwinUsesWhatTheViewsDoNotShow(t *testing.T) {
+	t.Parallel()
+	s := start(t, dbservers.RedshiftOptions{Plaintext: true, Cluster: redshiftgate.Cluster{DocumentedPrivileges: true}})
+	p := s.pair(t, "unlisted")
+	p.with([]string{"CREATE SCHEMA of_unlisted AUTHORIZATION %app"})
+	if err := s.as(t, p.Login(p.canonical, siblingPassword), "CREATE TABLE work.unlisted (n int)"); err != nil {
+		t.Fatal(err)
+	}
+	for turn := range 2 {
+		var notes []string
+		req := p.request()
+		req.Note = func(text string) { notes = append(notes, text) }
+		report, err := openTwin(t, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, what := range []string{`ALTER ON TABLE "work"."unlisted"`, `TRUNCATE ON TABLE "work"."unlisted"`, `DROP ON SCHEMA "of_unlisted"`} {
+			if told := slices.ContainsFunc(notes, func(note string) bool { return strings.Contains(note, what) }); !told || has(report.Added, what) {
+				t.Errorf("turn %d: %s: a note of it: %t; it is reported as added: %t", turn, what, told, has(report.Added, what))
+			}
+		}
+		if shown := has(report.Added, `DROP ON TABLE "work"."unlisted"`); shown != (turn == 0) {
+			t.Errorf("turn %d: what the views show is reported as added: %t", turn, shown)
+		}
+	}
+	if err := s.as(t, p.Login(p.name, twinPassword), "INSERT INTO work.unlisted VALUES (1)", "SELECT n FROM work.unlisted"); err != nil {
+		t.Errorf("the twin: %v", err)
+	}
+}
+
+// TestTwinOfDefaultPrivilegesOfAllKinds: the view shows more of them than a
+// statement can name.
+func TestTwinOfDefaultPrivilegesOfAllKinds(t *testing.T) {
+	t.Parallel()
+	s := start(t, dbservers.RedshiftOptions{Plaintext: true, Cluster: redshiftgate.Cluster{DocumentedPrivileges: true}})
+	p := s.pair(t, "defaults")
+	p.with([]string{"ALTER DEFAULT PRIVILEGES FOR USER " + s.Admin.Username + " IN SCHEMA work GRANT ALL ON TABLES TO %app"})
+	if report := p.open(); !has(report.Added, "SELECT ON TABLES") || has(report.Added, "TRIGGER") || has(report.Added, "RULE") {
+		t.Errorf("it reports %+v", report)
+	}
+	p.with([]string{"ALTER DEFAULT PRIVILEGES FOR USER " + s.Admin.Username + " IN SCHEMA work REVOKE ALL ON TABLES FROM %app"})
+	if report := p.open(); !has(report.Removed, "SELECT ON TABLES") {
+		t.Errorf("it reports %+v", report)
 	}
 }
 

@@ -105,7 +105,7 @@ func documentdbKey(opt DocumentDBOptions) string {
 }
 
 func redshiftKey(opt RedshiftOptions) string {
-	return fmt.Sprintf("redshift %t %t %t", opt.NoTLS, opt.Plaintext, opt.HashesMasked)
+	return fmt.Sprintf("redshift %t %t %+v", opt.NoTLS, opt.Plaintext, opt.Cluster)
 }
 
 // Close ends all servers of the pool. It waits for those that are starting.

@@ -27,8 +27,8 @@ type RedshiftOptions struct {
 	//
 	// https://docs.aws.amazon.com/redshift/latest/mgmt/connecting-ssl-support.html
 	Plaintext bool
-	// HashesMasked makes pg_shadow show no hashes, to superusers either.
-	HashesMasked bool
+	// Cluster is what may differ between clusters: what their views show.
+	redshiftgate.Cluster
 }
 
 // StartRedshift starts what stands in for Amazon Redshift, which runs nowhere
@@ -121,7 +121,7 @@ func makeRedshift(ctx context.Context, opt RedshiftOptions, behind *Server) erro
 			return fmt.Errorf("shaping the accounts: %w", err)
 		}
 	}
-	return redshiftgate.Install(ctx, conn, opt.HashesMasked)
+	return redshiftgate.Install(ctx, conn, opt.Cluster)
 }
 
 func openRedshiftGate(opt RedshiftOptions, behind *Server) (*redshiftgate.Gate, error) {

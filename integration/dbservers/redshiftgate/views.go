@@ -102,7 +102,7 @@ var views = []view{
 			WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f') AND x.grantee <> c.relowner AND x.privilege_type <> 'TRIGGER' AND NOTSYSTEM
 			UNION ALL SELECT o.namespace, o.object, o.privilege, o.grantee, o.admin_option FROM redshift_standin.grants o
 			JOIN pg_namespace n ON n.nspname = o.namespace JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = o.object
-			WHERE o.object_type = 'relation') o WHOM GROUP BY 1, 2, 3, 4, 5, 6`,
+			WHERE o.object_type = 'relation') o WHOM ONRELATIONS GROUP BY 1, 2, 3, 4, 5, 6`,
 	},
 	{
 		name: "svv_column_privileges", page: "r_SVV_COLUMN_PRIVILEGES.html",
@@ -119,7 +119,7 @@ var views = []view{
 			SELECT n.nspname::text AS namespace_name, x.privilege_type, x.grantee, x.is_grantable AS option, 'SCHEMA'::text AS scope
 			FROM pg_namespace n, aclexplode(n.nspacl) x WHERE x.grantee <> n.nspowner AND NOTSYSTEM
 			UNION ALL SELECT o.object, o.privilege, o.grantee, o.admin_option, coalesce(nullif(o.scope, ''), 'SCHEMA') FROM redshift_standin.grants o
-			JOIN pg_namespace n ON n.nspname = o.object WHERE o.object_type = 'schema') o WHOM GROUP BY 1, 2, 3, 4, 5, 7`,
+			JOIN pg_namespace n ON n.nspname = o.object WHERE o.object_type = 'schema') o WHOM ONSCHEMAS GROUP BY 1, 2, 3, 4, 5, 7`,
 	},
 	{
 		name: "svv_database_privileges", page: "r_SVV_DATABASE_PRIVILEGES.html",
@@ -156,7 +156,7 @@ var views = []view{
 			x.privilege_type, x.grantee, x.is_grantable AS option
 			FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace, aclexplode(d.defaclacl) x
 			WHERE d.defaclobjtype IN ('r', 'f') AND x.grantee <> d.defaclrole
-			AND NOT (d.defaclobjtype = 'f' AND d.defaclnamespace = 0 AND x.grantee = 0)
+			AND NOT (d.defaclobjtype = 'f' AND d.defaclnamespace = 0 AND x.grantee = 0) UNSAYABLE
 			UNION ALL SELECT nullif(g.namespace, ''), CASE g.detail WHEN 'TABLES' THEN 'RELATION' ELSE rtrim(g.detail, 'S') END, g.owner, g.privilege,
 			g.grantee, g.admin_option FROM redshift_standin.grants g WHERE g.object_type = 'default') o
 			JOIN redshift_standin.identities w ON w.role = o.owner JOIN redshift_standin.grantees i ON i.role = o.grantee
@@ -220,14 +220,36 @@ const (
 	shownMasked = `'********'::text`
 )
 
+// What the pages of the views list of privileges.
+//
+// https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_RELATION_PRIVILEGES.html
+// https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_SCHEMA_PRIVILEGES.html
+const (
+	documentedOnRelations = `AND o.privilege_type IN ('INSERT', 'SELECT', 'UPDATE', 'DELETE', 'REFERENCES', 'DROP')`
+	// The page lists RULE and TRIGGER, which no statement grants by name: shown
+	// here where REFERENCES is, as with all privileges.
+	//
+	// https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_DEFAULT_PRIVILEGES.html
+	documentedDefaults = `UNION ALL SELECT n.nspname::text, 'RELATION', d.defaclrole, p.name, x.grantee, x.is_grantable
+			FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace, aclexplode(d.defaclacl) x, (VALUES ('RULE'), ('TRIGGER')) p (name)
+			WHERE d.defaclobjtype = 'r' AND x.grantee <> d.defaclrole AND x.privilege_type = 'REFERENCES'`
+	documentedOnSchemas = `AND (o.scope <> 'SCHEMA' OR o.privilege_type IN ('CREATE', 'USAGE', 'ALTER'))`
+)
+
 // viewsSQL makes the views in pg_catalog, in place of PostgreSQL's own where
 // there are such.
-func viewsSQL(masked bool) []string {
-	passwd := shownHash
-	if masked {
+func viewsSQL(c Cluster) []string {
+	passwd, onRelations, onSchemas, unsayable := shownHash, "", "", ""
+	if c.HashesMasked {
 		passwd = shownMasked
 	}
+	if c.DocumentedPrivileges {
+		onRelations, onSchemas, unsayable = documentedOnRelations, documentedOnSchemas, documentedDefaults
+	}
 	fill := strings.NewReplacer(
+		"ONRELATIONS", onRelations,
+		"ONSCHEMAS", onSchemas,
+		"UNSAYABLE", unsayable,
 		"PASSWD", passwd,
 		"GRANTEE", "i.id AS identity_id, i.name AS identity_name, i.kind AS identity_type",
 		"WHOM", "JOIN redshift_standin.grantees i ON i.role = o.grantee WHERE redshift_standin.visible(i.id)",
