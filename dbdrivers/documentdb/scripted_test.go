@@ -542,7 +542,12 @@ func (p *peer) usersInfo(q question, first bson.RawElement) (bson.D, error) {
 	list := bson.A{}
 	for _, u := range s.users {
 		if u.name == name && u.database == database {
-			list = append(list, s.shown(u))
+			shown := s.shown(u)
+			// MongoDB shows them to who asks for them.
+			if asked, _ := q.command.Lookup("showAuthenticationRestrictions").BooleanOK(); asked {
+				shown = append(shown, bson.E{Key: "authenticationRestrictions", Value: append(bson.A{}, u.restrictions...)})
+			}
+			list = append(list, shown)
 		}
 	}
 	return bson.D{{Key: "users", Value: list}, {Key: "ok", Value: 1.0}}, nil
@@ -563,9 +568,6 @@ func (s *scripted) shown(u *account) bson.D {
 	}
 	if !s.HideMechanisms {
 		doc = append(doc, bson.E{Key: "mechanisms", Value: u.mechanisms})
-	}
-	if len(u.restrictions) > 0 {
-		doc = append(doc, bson.E{Key: "authenticationRestrictions", Value: u.restrictions})
 	}
 	return doc
 }

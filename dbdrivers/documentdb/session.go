@@ -26,6 +26,8 @@ type session struct {
 	lost    bool // the connection is gone
 	// plain: the server does not know writeConcern on commands for users.
 	plain bool
+	// unrestricted: the server does not know authenticationRestrictions.
+	unrestricted bool
 }
 
 // keep adds a secret that no error of this session may show.

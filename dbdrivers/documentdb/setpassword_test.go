@@ -321,7 +321,8 @@ func TestDocumentDBByTheNameMongo(t *testing.T) {
 }
 
 // TestNothingIsSentBesidesTheCommand: a server that does not know a field refuses the
-// command that has it.
+// command that has it. One question is asked with such a field, to tell MongoDB
+// from DocumentDB, and then without.
 func TestNothingIsSentBesidesTheCommand(t *testing.T) {
 	t.Parallel()
 	s := play(t, script{})
@@ -330,18 +331,24 @@ func TestNothingIsSentBesidesTheCommand(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := []string{"pwd", "mechanisms", "lsid", "$db", "$readPreference"}
+	var asked int
 	for _, q := range s.sent {
 		elements, err := q.command.Elements()
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, e := range elements[1:] {
-			if !slices.Contains(known, e.Key()) {
+			if e.Key() == "showAuthenticationRestrictions" {
+				asked++
+			} else if !slices.Contains(known, e.Key()) {
 				t.Errorf("%s has the field %s", q.name(), e.Key())
 			}
 			if e.Key() == "mechanisms" && e.Value().Type != bson.TypeArray {
 				t.Errorf("%s has %s of the type %s", q.name(), e.Key(), e.Value().Type)
 			}
 		}
+	}
+	if asked != 1 {
+		t.Errorf("asked of restrictions %d times; want once", asked)
 	}
 }

@@ -267,6 +267,22 @@ func TestRestrictions(t *testing.T) {
 	}
 }
 
+// TestTheSecretDoesNotDecideWhatIsCompared: a secret of a MongoDB that names
+// DocumentDB would have its twin made without restrictions.
+func TestTheSecretDoesNotDecideWhatIsCompared(t *testing.T) {
+	t.Parallel()
+	s := play(t, script{Mongo: true})
+	s.app()
+	s.edit("app", func(a *account) {
+		a.restrictions = bson.A{bson.D{{Key: "clientSource", Value: bson.A{"10.0.0.0/8"}}}}
+	})
+	_, err := documentdb.New().OpenTwin(inTime(t), s.turn(nextPassword))
+	check(t, err, dbdrivers.ErrUnsupported, `correct "engine" to "mongo"`)
+	if twin := s.user("app_clone"); twin.name != "" {
+		t.Errorf("the twin was made: %+v", twin)
+	}
+}
+
 // TestPasswordComesLast: until the two are proven equal no command has the new
 // password.
 func TestPasswordComesLast(t *testing.T) {
@@ -290,9 +306,9 @@ func TestPasswordComesLast(t *testing.T) {
 		said = append(said, name)
 	}
 	want := []string{
-		"connectionStatus", "isMaster", "usersInfo", "usersInfo", "createUser with a random password",
+		"connectionStatus", "isMaster", "usersInfo", "usersInfo", "usersInfo", "createUser with a random password",
 		"usersInfo", "usersInfo", "updateUser with a password",
-		"connectionStatus", "isMaster", "usersInfo", "usersInfo", "grantRolesToUser", "revokeRolesFromUser",
+		"connectionStatus", "isMaster", "usersInfo", "usersInfo", "usersInfo", "grantRolesToUser", "revokeRolesFromUser",
 		"usersInfo", "usersInfo", "updateUser with a password",
 	}
 	if !slices.Equal(said, want) {

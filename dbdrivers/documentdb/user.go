@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/dbrotation/dbrotation/dbdrivers"
 )
@@ -28,8 +29,9 @@ type user struct {
 	// mechanisms are nil where the server does not tell them.
 	mechanisms []string
 	// restrictions are what the server shows of them, and the zero value where it
-	// shows none.
-	restrictions bson.RawValue
+	// shows none. restrictionsShown: it knows of such a thing, as MongoDB does.
+	restrictions      bson.RawValue
+	restrictionsShown bool
 }
 
 // role is one that a user was granted.
@@ -62,6 +64,7 @@ func (r roles) names() []string {
 
 var (
 	errNotUnderstood = errors.New("its entry in usersInfo is not as the server's documentation has it")
+	errMongoDB       = errors.New("the server shows authenticationRestrictions of users, which MongoDB has and DocumentDB has not, and other rules hold there; correct \"engine\" to \"mongo\"")
 	errRolesHidden   = errors.New("the server does not show its roles, so nothing can be said of what it may do")
 )
 
@@ -125,6 +128,7 @@ func userOf(doc bson.Raw) (u user, err error) {
 		slices.Sort(u.mechanisms)
 	}
 	if value, err := doc.LookupErr("authenticationRestrictions"); err == nil {
+		u.restrictionsShown = true
 		if list, ok := value.ArrayOK(); !ok {
 			return u, errNotUnderstood
 		} else if values, err := list.Values(); err != nil || len(values) > 0 {
@@ -168,27 +172,35 @@ func (s *session) users(database string, command ...bson.E) ([]user, error) {
 func (s *session) user(database, name string) (u user, exists bool, err error) {
 	ask := []bson.E{{Key: "usersInfo", Value: name}}
 	var found []user
-	if s.driver.mongo {
-		// DocumentDB has none.
+	if !s.unrestricted {
+		// DocumentDB has none. It is asked too: which of the two names of engine a
+		// server has is said by a secret that is less trusted than the admin's.
 		found, err = s.users(database, append(ask, bson.E{Key: "showAuthenticationRestrictions", Value: true})...)
+		// With which code DocumentDB answers nobody could try: whatever it is, the
+		// bare question counts.
+		s.unrestricted = notUnderstood(err) || !s.driver.mongo && errors.As(err, new(mongo.CommandError))
 	}
-	if !s.driver.mongo || notUnderstood(err) {
+	if s.unrestricted {
 		found, err = s.users(database, ask...)
 	}
 	if err != nil {
 		return u, false, err
 	}
 	for _, u := range found {
-		if u.name == name && (u.database == database || u.database == databaseAdmin) {
-			return u, true, nil
+		if u.name != name || u.database != database && u.database != databaseAdmin {
+			continue
 		}
+		if u.restrictionsShown && !s.driver.mongo {
+			return u, false, errMongoDB
+		}
+		return u, true, nil
 	}
 	return u, false, nil
 }
 
 // unread says what an error of reading users means.
 func (s *session) unread(doing string, err error) error {
-	if errors.Is(err, errNotUnderstood) {
+	if errors.Is(err, errNotUnderstood) || errors.Is(err, errMongoDB) {
 		return dbdrivers.Classify(dbdrivers.ErrUnsupported, doing, err)
 	}
 	remedy := "the login may not see users; as an administrator grant it the role userAdminAnyDatabase of the database admin"

@@ -46,9 +46,10 @@ func (s Settings) Config(host string) *tls.Config {
 	return &tls.Config{ServerName: name, RootCAs: roots, MinVersion: tls.VersionTLS12}
 }
 
-// DefaultRoots returns the system's roots and those of Amazon RDS for its
-// commercial Regions, which also sign Aurora's and DocumentDB's certificates.
-// RDS Proxy and Redshift chain to Amazon's public roots, which the system has.
+// DefaultRoots returns the system's roots and those of Amazon RDS for the
+// commercial Regions that docs/operating.md lists, which also sign Aurora's and
+// DocumentDB's certificates. RDS Proxy and Redshift chain to Amazon's public
+// roots, which the system has.
 //
 // The pool is shared: do not add to it, use [RootsWith].
 //
