@@ -28,8 +28,10 @@ func TestOwnChange(t *testing.T) {
 				for range 2 {
 					check(t, setOwn(t, login, second), nil, "")
 					login = withPassword(login, second)
+					s.left(t, "own")
 				}
 				check(t, verify(t, login), nil, "")
+				s.left(t, "own")
 				s.wantOpen(t, login, []string{second}, first)
 				if got := s.created(t, "own"); got != c.after {
 					t.Errorf("the account is IDENTIFIED %s; want %s", got, c.after)

@@ -3,6 +3,7 @@ package mysql_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/dbrotation/dbrotation/dbdrivers"
 	"github.com/dbrotation/dbrotation/dbdrivers/internal/mywire"
@@ -152,6 +153,22 @@ func (s *server) occupied(t *testing.T, login dbdrivers.Login, call func()) {
 	}
 	defer func() { _ = conn.Close() }()
 	call()
+}
+
+// left waits until the server has noticed the end of an account's connections:
+// it counts them until then.
+func (s *server) left(t *testing.T, user string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		var connections int
+		s.ask(t, &connections, "SELECT COUNT(*) FROM information_schema.processlist WHERE user = ?", user)
+		if connections == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections of %s are still there", connections, user)
+		}
+	}
 }
 
 func TestServerWithoutRoom(t *testing.T) {

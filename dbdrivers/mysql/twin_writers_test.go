@@ -193,6 +193,7 @@ func TestOneConnectionAtATime(t *testing.T) {
 	eachVersion(t, func(t *testing.T, s *server) {
 		login := s.dual(t, "one_at_a_time", "WITH MAX_USER_CONNECTIONS 1")
 		check(t, retain(t, login, "one_at_a_time", first, second), nil, "")
+		s.left(t, "one_at_a_time")
 		check(t, retain(t, login, "one_at_a_time", first, third), nil, "")
 		s.exec(t, "ALTER USER one_at_a_time WITH MAX_USER_CONNECTIONS 0")
 		s.wantOpen(t, login, []string{first, third}, second)
