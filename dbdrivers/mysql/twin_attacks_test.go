@@ -32,8 +32,12 @@ func TestAnApplicationThatGrants(t *testing.T) {
 				"CREATE TABLE " + table + " (id int, " + column + " int)",
 				"GRANT SELECT (id, " + column + "), INSERT ON " + table + " TO " + me + " WITH GRANT OPTION",
 				"GRANT ALL ON " + table + " TO " + twin + " WITH GRANT OPTION",
-				"CREATE PROCEDURE " + table + " () SELECT 1",
-				"GRANT EXECUTE ON PROCEDURE " + table + " TO " + me,
+			}
+			// MySQL 9.7 loses a routine's name beyond ASCII when it reads its tables
+			// anew, as it does after a statement of another test that failed: see
+			// TestANoteOfARoutineThatTheServerDoesNotKnow.
+			if !strings.ContainsFunc(name, func(r rune) bool { return r > '~' }) {
+				statements = append(statements, "CREATE PROCEDURE "+table+" () SELECT 1", "GRANT EXECUTE ON PROCEDURE "+table+" TO "+me)
 			}
 			if err := p.as(p.canonical, siblingPassword, statements...); err != nil {
 				t.Fatalf("%q: %v", name, err)
