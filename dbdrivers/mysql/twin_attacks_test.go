@@ -15,7 +15,10 @@ import (
 // TestAnApplicationThatGrants is one that may grant on its own database, and
 // names what it makes there so that a grant on it reads like more.
 func TestAnApplicationThatGrants(t *testing.T) {
-	eachVersion(t, func(t *testing.T, s *server) {
+	// A server of its own: after any statement on accounts that fails, as other
+	// tests' do, MySQL 9.7 reads its tables anew, and loses the names of routines
+	// beyond ASCII.
+	eachVersionSet(t, map[string]string{"report_host": "granting"}, func(t *testing.T, s *server) {
 		s.exec(t, "CREATE DATABASE `twin-own`")
 		t.Cleanup(func() { s.clean(t, "DROP DATABASE `twin-own`") })
 		p := s.pair(t, "granter")
@@ -32,12 +35,8 @@ func TestAnApplicationThatGrants(t *testing.T) {
 				"CREATE TABLE " + table + " (id int, " + column + " int)",
 				"GRANT SELECT (id, " + column + "), INSERT ON " + table + " TO " + me + " WITH GRANT OPTION",
 				"GRANT ALL ON " + table + " TO " + twin + " WITH GRANT OPTION",
-			}
-			// MySQL 9.7 loses a routine's name beyond ASCII when it reads its tables
-			// anew, as it does after a statement of another test that failed: see
-			// TestANoteOfARoutineThatTheServerDoesNotKnow.
-			if !strings.ContainsFunc(name, func(r rune) bool { return r > '~' }) {
-				statements = append(statements, "CREATE PROCEDURE "+table+" () SELECT 1", "GRANT EXECUTE ON PROCEDURE "+table+" TO "+me)
+				"CREATE PROCEDURE " + table + " () SELECT 1",
+				"GRANT EXECUTE ON PROCEDURE " + table + " TO " + me,
 			}
 			if err := p.as(p.canonical, siblingPassword, statements...); err != nil {
 				t.Fatalf("%q: %v", name, err)
